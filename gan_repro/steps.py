@@ -62,7 +62,7 @@ def one_pass_gradients(
     m = len(x)
     fake = G(z)  # (m, num_pixels)
     fake_input = fake.detach().requires_grad_()
-    logits = D(torch.cat([x, fake_input]), masks)  # (2m, 1)
+    logits = D(torch.cat([x, fake_input]), masks, num_data=m)  # (2m, 1)
     real_logits, fake_logits = logits.detach().double().chunk(2)
 
     d_derivative = d_loss_scale / m * torch.cat([-torch.sigmoid(-real_logits), torch.sigmoid(fake_logits)])
