@@ -1,0 +1,42 @@
+"""Writing files that are never half there, and naming their contents by a hash."""
+
+import hashlib
+import os
+import secrets
+from pathlib import Path
+
+
+def write_atomically(path: Path | str, data: bytes | str) -> None:
+    """Write data (text as UTF-8) so that path holds either what it held before or all of data.
+
+    Makes the parent folders. The bytes go to a temporary file in the same folder, are flushed to disk and renamed.
+    Raises OSError as the system gives it (disk full, read-only); path is then as before and no temporary file stays.
+    """
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    # Not tempfile: its files are closed to other users, whatever the umask says.
+    temporary = path.with_name(f".{path.name}.{os.getpid()}-{secrets.token_hex(4)}.tmp")
+    try:
+        with open(temporary, "xb") as file:
+            file.write(data.encode() if isinstance(data, str) else data)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+    except BaseException:  # Ctrl-C too
+        temporary.unlink(missing_ok=True)
+        raise
+
+
+def md5_of(path: Path | str) -> str:
+    """MD5 of a file's contents, 32 hexadecimal digits: against damage, not against forgery."""
+    return _hash_of(path, "md5")
+
+
+def sha256_of(path: Path | str) -> str:
+    """SHA-256 of a file's contents, 64 hexadecimal digits."""
+    return _hash_of(path, "sha256")
+
+
+def _hash_of(path: Path | str, algorithm: str) -> str:
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, lambda: hashlib.new(algorithm, usedforsecurity=False)).hexdigest()

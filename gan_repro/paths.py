@@ -1,0 +1,14 @@
+"""Where things lie, whatever folder Jupyter, papermill or a test starts in."""
+
+import os
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]  # the repository: the folder with pyproject.toml
+RESULTS = ROOT / "results"  # runs of record, tables, small weights: kept in git
+RUNS = ROOT / "runs"  # checkpoints of unfinished and of the reader's own runs: not kept
+
+
+def data_dir() -> Path:
+    """The one data folder: GAN_REPRO_DATA if set (a relative path counts from ROOT), else ROOT/data."""
+    chosen = os.environ.get("GAN_REPRO_DATA") or "data"
+    return ROOT / Path(chosen).expanduser()
