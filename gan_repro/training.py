@@ -1,0 +1,363 @@
+"""Algorithm 1: the training of G and D, resumable at any moment with the same bits as if never stopped."""
+
+import hashlib
+import json
+import math
+import signal
+import time
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from filelock import FileLock, Timeout
+from torch import Tensor
+
+from gan_repro.checkpoints import load_checkpoint, save_checkpoint
+from gan_repro.config import TrainingConfig, learning_rate, momentum
+from gan_repro.data import MNIST, to_unit
+from gan_repro.models import Discriminator, Generator
+from gan_repro.paths import RUNS
+from gan_repro.progress import Progress
+from gan_repro.scoring import validation_scores
+from gan_repro.steps import (
+    discriminator_gradients,
+    generator_gradients,
+    one_pass_gradients,
+    two_pass_gradients,
+)
+from gan_repro.streams import dropout_masks, epoch_order, sample_noise
+
+RECIPE = 1  # of training: to be raised by any change that changes a bit of a run's result
+EMA_INTERVAL = 10  # steps between two updates of the average of G's weights, each with ema_decay ** EMA_INTERVAL
+STATISTICS = ("D_x", "D_G_z", "d_loss", "g_loss")
+
+
+class NotFiniteError(RuntimeError):
+    """A loss or weight became NaN or infinite; the message names the epoch, the step and the last good checkpoint."""
+
+
+@dataclass(frozen=True)
+class Best:
+    """The epoch of the best validation score, with the scores and the weights of G at its end."""
+
+    epoch: int
+    scores: dict[str, dict[str, float]]  # as scoring.parzen_scores returns them
+    weights: dict[str, Tensor]
+
+
+@dataclass(frozen=True)
+class Run:
+    """A finished training run."""
+
+    config: TrainingConfig
+    data_md5: dict[str, str]
+    folder: Path
+    history: list[dict[str, Any]]  # one row an epoch: STATISTICS, and the scores where it was scored
+    best: dict[str, Best]  # "G", and "ema": the average of G's weights
+    stopped_by: str  # "patience" or "max_epochs"
+    seconds: float  # of training and scoring, all sessions together
+
+    @property
+    def epochs(self) -> int:
+        return len(self.history)
+
+
+def train(
+    config: TrainingConfig,
+    mnist: MNIST,
+    *,
+    runs: Path = RUNS,
+    device: torch.device | str = "cpu",
+    show: Callable[[str], None] | None = print,
+) -> Run:
+    """Train G and D until the validation log-likelihood has not risen for `patience` epochs, or for `max_epochs`.
+
+    The run lives in a folder below `runs` that is its own by configuration, data and recipe: a finished run is
+    returned at once, an interrupted one goes on where it stopped, anything else starts anew. `show` gets the lines of
+    the progress report (None: no report). Ctrl-C leaves a checkpoint of the step it came in.
+    Raises NotFiniteError; ValueError if config asks for more images than there are; RuntimeError if another process
+    trains this run now, or if its checkpoint is damaged.
+    """
+    folder = run_folder(config, mnist.md5, runs)
+    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        with FileLock(folder / "lock", timeout=0):
+            return Trainer(config, mnist, folder, torch.device(device)).run(show)
+    except Timeout:
+        raise RuntimeError(f"another process is training this run in {folder}: wait for it, or stop it first") from None
+
+
+def run_folder(config: TrainingConfig, data_md5: dict[str, str], runs: Path = RUNS) -> Path:
+    """The folder of one run: its name holds a hash of all that decides the result."""
+    identity = json.dumps([RECIPE, asdict(config), data_md5], sort_keys=True)
+    return runs / f"mnist-seed{config.seed}-{hashlib.sha256(identity.encode()).hexdigest()[:12]}"
+
+
+class Trainer:
+    """The state of one run and the loop over it."""
+
+    def __init__(self, config: TrainingConfig, mnist: MNIST, folder: Path, device: torch.device):
+        for name, images in (("num_train", mnist.train), ("num_valid", mnist.valid)):
+            if getattr(config, name) > len(images):
+                raise ValueError(f"{name} is {getattr(config, name)}: there are only {len(images)} such images")
+        self.config, self.mnist, self.folder, self.device = config, mnist, folder, device
+        self.x = mnist.train[: config.num_train].to(device)  # uint8
+        init = torch.Generator().manual_seed(config.seed)
+        self.G = Generator(num_z=config.num_z, num_hidden=config.num_hidden)
+        self.G.initialize(init, pixel_means=to_unit(mnist.train[: config.num_train]).mean(dim=0)).to(device)
+        self.D = Discriminator(num_units=config.num_units, num_pieces=config.num_pieces)
+        self.D.initialize(init).to(device)
+        self.ema = [parameter.detach().clone() for parameter in self.G.parameters()]
+        self.optimizers = {
+            name: torch.optim.SGD(net.parameters(), lr=config.lr, momentum=config.momentum, fused=True)
+            for name, net in (("G", self.G), ("D", self.D))
+        }
+        self.statistics = torch.zeros(config.steps_per_epoch, len(STATISTICS), device=device)  # of this epoch
+        self.step = 0  # generator updates done
+        self.saved_step = 0  # those in the checkpoint
+        self.history: list[dict[str, Any]] = []
+        self.best: dict[str, Best] = {}
+        self.seconds = 0.0
+
+    # Algorithm 1 ---------------------------------------------------------------------------------------------------
+
+    def update(self) -> None:
+        """One generator update, with the discriminator updates that go with it."""
+        c, t = self.config, self.step
+        if c.step == "alternating":  # Algorithm 1
+            for j in range(c.k):
+                x, z, masks = self.draws(t * c.k + j, "z_for_d", "masks_for_d")
+                real_logits, _ = discriminator_gradients(self.G, self.D, x, z, masks, d_loss_scale=c.d_loss_scale)
+                self.apply("D")
+            z, masks = self.noise("z", t), self.masks("masks", t, c.batch_size)
+            fake_logits = generator_gradients(self.G, self.D, z, masks, generator_loss=c.generator_loss)
+            self.apply("G")
+        else:  # as released: both at once, on the same z and masks
+            x, z, masks = self.draws(t, "z", "masks")
+            gradients = one_pass_gradients if c.step == "simultaneous" else two_pass_gradients
+            real_logits, fake_logits = gradients(
+                self.G, self.D, x, z, masks, generator_loss=c.generator_loss, d_loss_scale=c.d_loss_scale
+            )
+            self.apply("D")
+            self.apply("G")
+        self.statistics[t % c.steps_per_epoch] = step_statistics(real_logits, fake_logits, c)
+        self.step += 1
+        if self.step % EMA_INTERVAL == 0:
+            weight = 1 - c.ema_decay**EMA_INTERVAL
+            torch._foreach_lerp_(self.ema, [p.detach() for p in self.G.parameters()], weight)
+
+    def draws(self, minibatch: int, z: str, masks: str) -> tuple[Tensor, Tensor, list[Tensor]]:
+        """A minibatch of data, one of noise, and D's dropout masks for both."""
+        c = self.config
+        epoch, i = divmod(minibatch, c.steps_per_epoch)
+        rows = self.order(epoch)[i * c.batch_size : (i + 1) * c.batch_size]
+        return to_unit(self.x[rows]), self.noise(z, minibatch), self.masks(masks, minibatch, 2 * c.batch_size)
+
+    def order(self, epoch: int) -> Tensor:
+        if getattr(self, "_order_epoch", None) != epoch:
+            self._order_epoch, self._order = epoch, self.put(epoch_order(self.config.seed, epoch, len(self.x)))
+        return self._order
+
+    def noise(self, stream: str, step: int) -> Tensor:
+        c = self.config
+        return self.put(sample_noise(c.noise, c.seed, stream, step, (c.batch_size, c.num_z)))
+
+    def masks(self, stream: str, step: int, num_rows: int) -> list[Tensor]:
+        drawn = dropout_masks(self.config.seed, stream, step, num_rows, self.D.input_widths, self.config.keep)
+        return [self.put(mask) for mask in drawn]
+
+    def put(self, drawn: Tensor) -> Tensor:
+        return drawn.to(self.device, non_blocking=True)  # else a GPU would have to finish its work first
+
+    def apply(self, name: str) -> None:
+        """v <- momentum v - lr grad, weights <- weights + v (pylearn2's Momentum), by torch's SGD.
+
+        torch keeps b = -v / lr, so that a change of lr would change v: the ratio of the two rates undoes that.
+        """
+        lr = learning_rate(self.config, self.step)
+        (group,) = self.optimizers[name].param_groups
+        of_epoch = momentum(self.config, self.step // self.config.steps_per_epoch + 1)
+        group["momentum"] = max(of_epoch * group["lr"] / lr, 1e-30)  # torch keeps no b where momentum is 0
+        group["lr"] = lr
+        self.optimizers[name].step()
+
+    # The run -------------------------------------------------------------------------------------------------------
+
+    def run(self, show: Callable[[str], None] | None) -> Run:
+        """From the last checkpoint, or the start, to the end."""
+        self.resume()
+        progress = Progress(self.config, len(self.history), show)
+        with interrupt_flag() as interrupted:
+            while (stopped_by := self.stopped_by()) is None:
+                self.run_epoch(interrupted, progress)
+        if interrupted:  # while the last epoch was scored
+            raise KeyboardInterrupt(f"stopped after the last step; {self.folder} holds the finished run")
+        return Run(
+            self.config, self.mnist.md5, self.folder, self.history, self.best, stopped_by, round(self.seconds, 1)
+        )
+
+    def run_epoch(self, interrupted: list[bool], progress: Progress) -> None:
+        began, seconds_before, per_epoch = time.perf_counter(), self.seconds, self.config.steps_per_epoch
+        while self.step < (len(self.history) + 1) * per_epoch:
+            self.update()
+            self.seconds = seconds_before + time.perf_counter() - began
+            if interrupted:
+                self.check_finite()
+                self.save()
+                raise KeyboardInterrupt(f"stopped after step {self.step}; {self.folder} holds the checkpoint")
+            progress.step(self.step % per_epoch or per_epoch, self.seconds)
+        self.check_finite()
+        row = {"epoch": len(self.history) + 1}
+        row |= dict(zip(STATISTICS, self.statistics.double().mean(dim=0).tolist(), strict=True))
+        if row["epoch"] % self.config.score_every == 0 or row["epoch"] == self.config.max_epochs:
+            row |= self.score(row["epoch"])
+        self.history.append(row)
+        self.seconds = seconds_before + time.perf_counter() - began
+        self.save()
+        progress.epoch(row, self.seconds)
+
+    def score(self, epoch: int) -> dict[str, Any]:
+        """Score G and its average on the validation images, and keep the best of each."""
+        scores = {}
+        for name, weights in (("G", list(self.G.parameters())), ("ema", self.ema)):
+            G = Generator(num_z=self.config.num_z, num_hidden=self.config.num_hidden).to(self.device)
+            G.load_state_dict(dict(zip(self.G.state_dict(), (w.detach() for w in weights), strict=True)))
+            scores[name] = validation_scores(G, self.mnist, self.config)
+            if name not in self.best or score_of(scores[name]) > score_of(self.best[name].scores):
+                copies = {key: value.clone() for key, value in G.state_dict().items()}
+                self.best[name] = Best(epoch, scores[name], copies)
+        return scores
+
+    def stopped_by(self) -> str | None:
+        if len(self.history) >= self.config.max_epochs:
+            return "max_epochs"
+        if "G" in self.best and len(self.history) - self.best["G"].epoch >= self.config.patience:
+            return "patience"
+        return None
+
+    def check_finite(self) -> None:
+        """Raise NotFiniteError if a loss of this epoch or a weight is NaN or infinite. Looks once an epoch: a look at
+        every step would make a GPU wait."""
+        done = self.step - len(self.history) * self.config.steps_per_epoch
+        bad_steps = (~self.statistics[:done].isfinite().all(dim=1)).nonzero()
+        bad_weights = [
+            f"{name}.{key}"
+            for name, net in (("G", self.G), ("D", self.D))
+            for key, value in net.state_dict().items()
+            if not value.isfinite().all()
+        ]
+        if len(bad_steps) == 0 and not bad_weights:
+            return
+        first = int(bad_steps[0]) + 1 if len(bad_steps) else done
+        what = "a loss is" if len(bad_steps) else f"the weight {bad_weights[0]} is"
+        epoch, step = divmod(self.saved_step, self.config.steps_per_epoch)
+        where = f"step {step} of epoch {epoch + 1}" if step else f"the end of epoch {epoch}"
+        good = f"the last good checkpoint, of {where}, is in {self.folder}"
+        raise NotFiniteError(
+            f"{what} not finite: epoch {len(self.history) + 1}, step {first} of {self.config.steps_per_epoch}; "
+            f"{good if self.saved_step else 'there is no good checkpoint yet'}. A lower lr usually helps."
+        )
+
+    # Checkpoints ---------------------------------------------------------------------------------------------------
+
+    def save(self) -> None:
+        tensors = {
+            "G": self.G.state_dict(),
+            "D": self.D.state_dict(),
+            "ema": self.ema,
+            "optimizers": {name: optimizer.state_dict() for name, optimizer in self.optimizers.items()},
+            "statistics": self.statistics,
+            "best": {name: best.weights for name, best in self.best.items()},
+        }
+        facts = {
+            "recipe": RECIPE,
+            "config": asdict(self.config),
+            "data_md5": self.mnist.md5,
+            "step": self.step,
+            "history": self.history,
+            "best": {name: [best.epoch, best.scores] for name, best in self.best.items()},
+            "seconds": self.seconds,
+        }
+        save_checkpoint(self.folder, tensors, facts)
+        self.saved_step = self.step
+
+    def resume(self) -> None:
+        """Take up the state of this run's checkpoint, or else of a shorter run that this one prolongs."""
+        own = load_checkpoint(self.folder)
+        saved = own or self.shorter_run()
+        if saved is None:
+            return
+        tensors, facts = saved
+        self.G.load_state_dict(tensors["G"])
+        self.D.load_state_dict(tensors["D"])
+        for average, value in zip(self.ema, tensors["ema"], strict=True):
+            average.copy_(value)
+        for name, optimizer in self.optimizers.items():
+            optimizer.load_state_dict(tensors["optimizers"][name])
+        self.statistics.copy_(tensors["statistics"])
+        self.step, self.history, self.seconds = facts["step"], facts["history"], facts["seconds"]
+        for name, (epoch, scores) in facts["best"].items():
+            weights = {key: value.to(self.device) for key, value in tensors["best"][name].items()}
+            self.best[name] = Best(epoch, scores, weights)
+        self.saved_step = self.step
+        if own is None:
+            self.save()
+
+    def shorter_run(self) -> tuple[dict[str, Any], dict[str, Any]] | None:
+        """The checkpoint furthest on of a run that differs in a smaller max_epochs alone: the same run so far."""
+        found = []
+        for folder in self.folder.parent.glob(f"mnist-seed{self.config.seed}-*"):
+            try:
+                saved = None if folder == self.folder else load_checkpoint(folder)
+            except RuntimeError as error:  # perhaps quite another run: no reason to stop this one
+                warnings.warn(str(error), stacklevel=2)
+                continue
+            if saved is None or (saved[1]["recipe"], saved[1]["data_md5"]) != (RECIPE, self.mnist.md5):
+                continue
+            shorter = asdict(TrainingConfig()) | saved[1]["config"]  # fields younger than the run have their defaults
+            same = shorter | {"max_epochs": self.config.max_epochs} == asdict(self.config)
+            # Its last epoch is scored whatever score_every says, which the longer run would not have done.
+            on_grid = shorter["max_epochs"] % self.config.score_every == 0
+            if same and on_grid and shorter["max_epochs"] < self.config.max_epochs:
+                found.append(saved)
+        return max(found, key=lambda saved: saved[1]["step"], default=None)
+
+
+def step_statistics(real_logits: Tensor, fake_logits: Tensor, config: TrainingConfig) -> Tensor:
+    """STATISTICS of one minibatch, dropout on: mean probability D gives data and G(z), and the two losses. (4,)"""
+    softplus = torch.nn.functional.softplus
+    d_loss = config.d_loss_scale * (softplus(-real_logits).mean() + softplus(fake_logits).mean())
+    nonsaturating = config.generator_loss == "nonsaturating"
+    g_loss = softplus(-fake_logits).mean() if nonsaturating else -softplus(fake_logits).mean()
+    return torch.stack([real_logits.sigmoid().mean(), fake_logits.sigmoid().mean(), d_loss, g_loss])
+
+
+def score_of(scores: dict[str, dict[str, float]]) -> float:
+    """What chooses the epoch: the validation log-likelihood by the authors' grid, as in the headline. NaN is worst."""
+    value = scores["authors"]["log_likelihood"]
+    return -math.inf if math.isnan(value) else value
+
+
+@contextmanager
+def interrupt_flag() -> Iterator[list[bool]]:
+    """Within it, Ctrl-C (SIGINT) fills the list instead of breaking a step in two; a second Ctrl-C breaks it."""
+    flag: list[bool] = []
+
+    def note(signum: int, frame: Any) -> None:
+        if flag:
+            raise KeyboardInterrupt
+        flag.append(True)
+
+    try:
+        before = signal.signal(signal.SIGINT, note)
+    except ValueError:  # not the main thread, which alone gets signals
+        yield flag
+        return
+    try:
+        yield flag
+    finally:
+        signal.signal(signal.SIGINT, before)
