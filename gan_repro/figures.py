@@ -1,0 +1,71 @@
+"""One look for all figures: the same colour for p_data, p_g and D everywhere, readable in grey and at half size."""
+
+from collections.abc import Sequence
+
+import matplotlib.pyplot as plt
+import seaborn as sns
+import torch
+from matplotlib.axes import Axes
+from torch import Tensor
+from torchvision.utils import make_grid
+
+COLOURS = {"p_data": "#111111", "p_g": "#1b7f5c", "D": "#3b6fd4", "average": "#c2571a", "grey": "#8c8c8c"}
+LINES = {"p_data": ":", "p_g": "-", "D": "--", "average": "-.", "grey": "-"}  # so that colour is never needed
+
+
+def set_style() -> None:
+    """Seaborn's white grid with larger type; PNGs small enough for git."""
+    sns.set_theme(context="notebook", style="whitegrid", font_scale=1.05)
+    plt.rcParams.update(
+        {"figure.dpi": 90, "savefig.dpi": 90, "savefig.bbox": "tight", "figure.constrained_layout.use": True}
+    )
+
+
+def image_grid(images: Tensor, ax: Axes, *, columns: int, value_range: tuple[float, float] = (0.0, 1.0)) -> Axes:
+    """Images in rows of `columns`, none chosen by looks: images (n, 784) or (n, channels, height, width)."""
+    if images.dim() == 2:
+        side = round(images.shape[1] ** 0.5)
+        images = images.reshape(-1, 1, side, side)
+    sheet = make_grid(
+        images, nrow=columns, padding=2, pad_value=value_range[1], normalize=True, value_range=value_range
+    )
+    ax.imshow(sheet.permute(1, 2, 0), interpolation="nearest", aspect="equal")
+    ax.set_axis_off()
+    return ax
+
+
+def nearest_training_images(samples: Tensor, train: Tensor, chunk_size: int = 10_000) -> Tensor:
+    """For each sample its nearest training image in squared L2, as the authors' show_samples scripts find it.
+
+    samples: (n, d) in [0, 1]; train: (N, d) uint8. Returns the rows' numbers in train, (n,) int64. Exact.
+    """
+    best = torch.full((len(samples),), torch.inf)
+    rows = torch.zeros(len(samples), dtype=torch.int64)
+    for start in range(0, len(train), chunk_size):
+        distance = torch.cdist(samples, train[start : start + chunk_size].float() / 255)  # (n, chunk)
+        nearest = distance.min(dim=1)
+        closer = nearest.values < best
+        best[closer], rows[closer] = nearest.values[closer], nearest.indices[closer] + start
+    return rows
+
+
+def figure_2a(samples: Tensor, train: Tensor, ax: Axes) -> Axes:
+    """Figure 2a: rows of five samples, then the training example nearest to the fifth, set off by a line.
+
+    samples: (5 * rows, 784) in [0, 1], fair draws; train: (N, 784) uint8.
+    """
+    fifth = samples[4::5]
+    nearest = train[nearest_training_images(fifth, train)].float() / 255
+    rows = [torch.cat([samples[5 * i : 5 * i + 5], nearest[i : i + 1]]) for i in range(len(fifth))]
+    image_grid(torch.cat(rows), ax, columns=6)
+    boundary = 1 + 5 * 30  # make_grid: 28 pixels and 2 of padding an image
+    ax.axvline(boundary - 0.5, color="#e0b400", linewidth=4)
+    return ax
+
+
+def plot_curves(ax: Axes, x: Sequence[float], curves: dict[str, Sequence[float]], colours: Sequence[str]) -> Axes:
+    """Several curves over one x, each in the colour and line of its role (a key of COLOURS)."""
+    for (label, y), role in zip(curves.items(), colours, strict=True):
+        ax.plot(x, y, label=label, color=COLOURS[role], linestyle=LINES[role], linewidth=2)
+    ax.legend()
+    return ax

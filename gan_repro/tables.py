@@ -1,0 +1,111 @@
+"""Table 1 from the files in results/, and its place in README.md. `python -m gan_repro.tables` writes the latter."""
+
+import json
+import math
+import re
+import statistics
+import sys
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from gan_repro.files import write_atomically
+from gan_repro.paths import RESULTS, ROOT
+from gan_repro.results import Record, nats, read_record
+
+# Table 1 of the paper, MNIST column: nats, and the standard error it states.
+PAPER_MNIST = {
+    "DBN": (138.0, 2.0),
+    "Stacked CAE": (121.0, 1.6),
+    "Deep GSN": (214.0, 1.1),
+    "Adversarial nets": (225.0, 2.0),
+}
+QUOTED = "quoted from the paper, not yet rerun"
+
+
+def records(folder: Path) -> list[Record]:
+    """All records seed*.json of a results folder, in the order of their seeds."""
+    return sorted((read_record(path) for path in folder.glob("seed*.json")), key=lambda record: record["seed"])
+
+
+def describe_run(record: Record, name: str) -> str:
+    """Which epoch of which run a number is of, in words."""
+    best, epochs = record["metrics"][name]["epoch"], record["epochs"]
+    if record["stopped_by"] == "max_epochs":
+        return f"epoch {best}, the best of {epochs}; not yet at the stopping rule"
+    return f"epoch {best}, the best of {epochs}; stopped by the rule"
+
+
+def table1(results: Path = RESULTS) -> pd.DataFrame:
+    """Table 1, MNIST column: the paper's value, ours, and ours below real data, all in nats.
+
+    results: the folder that holds mnist/ and parzen/; rows without files in it show the paper's value alone.
+    """
+    oracle = oracles(results)
+    real = oracle["authors"]["log_likelihood"] if oracle else math.nan
+    rows = []
+    for model, (value, error) in PAPER_MNIST.items():
+        row = {"model": model, "paper": f"{value:g} ± {error:g}", "ours": "–", "source": QUOTED}
+        runs = records(results / "mnist") if model == "Adversarial nets" else []
+        if not runs:
+            rows.append(row)
+            continue
+        rows.append(row | our_columns(runs, "G", real))
+        rows.append({"model": "Adversarial nets, averaged G", "paper": "–"} | our_columns(runs, "ema", real))
+    if oracle:
+        ours = nats(real, oracle["authors"]["standard_error"])
+        row = {"model": "Real data: 10,000 training images", "paper": "–", "ours": ours, "source": "computed"}
+        fine = nats(oracle["fine"]["log_likelihood"], oracle["fine"]["standard_error"])
+        rows.append(row | {"sigma": f"{oracle['authors']['sigma']:.4f}", "fine grid": fine, "below real data": "0.0"})
+    columns = ["model", "paper", "ours", "sigma", "fine grid", "below real data", "seeds", "source"]
+    return pd.DataFrame([{column: row.get(column, "–") for column in columns} for row in rows])
+
+
+def our_columns(runs: list[Record], name: str, real: float) -> dict[str, Any]:
+    """Our side of a row: mean over seeds, with the test images' standard error, averaged over the seeds."""
+    scores = [run["metrics"][name]["test"] for run in runs]
+
+    def mean(grid: str, key: str) -> float:
+        return statistics.fmean(score[grid][key] for score in scores)
+
+    ours = mean("authors", "log_likelihood")
+    return {
+        "ours": nats(ours, mean("authors", "standard_error")),
+        "sigma": ", ".join(sorted({f"{score['authors']['sigma']:.4f}" for score in scores})),
+        "fine grid": nats(mean("fine", "log_likelihood"), mean("fine", "standard_error")),
+        "below real data": "–" if math.isnan(real) else f"{real - ours:.1f}",
+        "seeds": str(len(runs)),
+        "source": "; ".join(sorted({describe_run(run, name) for run in runs})),
+    }
+
+
+def oracles(results: Path = RESULTS) -> dict[str, Any] | None:
+    """The score of real training images under the same protocol, as 08_parzen_window wrote it, or None."""
+    path = results / "parzen" / "oracles.json"
+    return json.loads(path.read_text())["real_data_10000"] if path.exists() else None
+
+
+def markdown(table: pd.DataFrame) -> str:
+    """A table in Markdown, every cell as it stands."""
+    rows = [list(table.columns), ["---"] * table.shape[1], *table.astype(str).values.tolist()]
+    return "\n".join("| " + " | ".join(row) + " |" for row in rows)
+
+
+def between_markers(text: str, name: str, content: str) -> str:
+    """text with what stands between <!-- name --> and <!-- end name --> replaced by content."""
+    pattern = re.compile(rf"(<!-- {name} -->\n).*?(<!-- end {name} -->)", re.DOTALL)
+    if not pattern.search(text):
+        raise ValueError(f"there are no lines <!-- {name} --> and <!-- end {name} -->")
+    return pattern.sub(lambda match: f"{match[1]}{content}\n{match[2]}", text)
+
+
+def readme(text: str) -> str:
+    """README.md's text with its generated parts made anew."""
+    return between_markers(text, "table 1", markdown(table1()))
+
+
+if __name__ == "__main__":
+    path = ROOT / "README.md"
+    write_atomically(path, readme(path.read_text()))
+    sys.stdout.write("README.md: table 1 written from results/\n")

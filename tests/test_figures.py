@@ -1,0 +1,52 @@
+"""Figures show what they say they show."""
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pytest
+import torch
+
+from gan_repro.data import to_unit
+from gan_repro.figures import COLOURS, figure_2a, image_grid, nearest_training_images
+
+
+@pytest.fixture
+def ax():
+    fig, ax = plt.subplots()
+    yield ax
+    plt.close(fig)
+
+
+def test_nearest_training_images_are_those_of_a_search_by_hand(mnist):
+    train, samples = mnist.train[:500], to_unit(mnist.test[:20])
+    by_hand = [((to_unit(train).double() - sample.double()) ** 2).sum(dim=1).argmin().item() for sample in samples]
+    for chunk_size in (7, 100, 500, 1000):
+        assert nearest_training_images(samples, train, chunk_size).tolist() == by_hand
+
+
+def test_a_training_image_is_its_own_nearest_neighbour(mnist):
+    rows = torch.tensor([3, 250, 41])
+    assert nearest_training_images(to_unit(mnist.train[rows]), mnist.train[:300], 64).tolist() == rows.tolist()
+
+
+def test_figure_2a_has_the_neighbour_of_the_fifth_sample_in_the_last_column(mnist, ax):
+    train = mnist.train[:300]
+    samples = to_unit(mnist.test[:20])
+    samples[4] = to_unit(train[17])  # so that the first row must end in this image twice
+    (sheet,) = figure_2a(samples, train, ax).images
+    sheet = np.asarray(sheet.get_array())[..., 0]
+    assert sheet.shape == (4 * 30 + 2, 6 * 30 + 2)
+    np.testing.assert_allclose(sheet[2:30, 5 * 30 + 2 : 6 * 30], to_unit(train[17]).view(28, 28), atol=1e-6)
+    np.testing.assert_allclose(sheet[2:30, 2:30], samples[0].view(28, 28), atol=1e-6)
+
+
+def test_an_image_grid_keeps_the_order_and_the_grey_levels(ax):
+    images = torch.linspace(0, 1, 6)[:, None].expand(6, 784)
+    (sheet,) = image_grid(images, ax, columns=3).images
+    middle = np.asarray(sheet.get_array())[15::30, 15::30, 0][:2, :3]
+    np.testing.assert_allclose(middle.ravel(), np.linspace(0, 1, 6), atol=1e-6)
+
+
+def test_colours_of_the_players_differ_in_grey():
+    grey = {name: plt.matplotlib.colors.to_rgb(c) @ np.array([0.299, 0.587, 0.114]) for name, c in COLOURS.items()}
+    assert abs(grey["p_data"] - grey["p_g"]) > 0.1
+    assert abs(grey["p_g"] - grey["average"]) > 0.03  # and their lines differ besides

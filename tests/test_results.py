@@ -1,0 +1,177 @@
+"""Records: written whole, read with care, never taken for another run's."""
+
+import json
+import math
+from dataclasses import replace
+
+import pytest
+import torch
+from scipy.special import logsumexp
+
+from gan_repro.config import TrainingConfig
+from gan_repro.data import to_unit
+from gan_repro.results import (
+    ResultsError,
+    is_record_of,
+    nats,
+    read_generator,
+    read_record,
+    reproduce,
+)
+from gan_repro.scoring import TEST_DRAW, draw_samples, parzen_scores, scores_on_test_set
+from gan_repro.tables import PAPER_MNIST, between_markers, markdown, table1
+from gan_repro.training import Trainer
+from gan_repro.verify import verify
+
+SMALL = TrainingConfig(
+    max_epochs=2, score_every=1, num_train=300, num_valid=200, num_samples=200, num_hidden=30, num_units=10
+)
+
+
+@pytest.fixture(scope="module")
+def small_run(mnist, tmp_path_factory):
+    """A tiny training with its record: (record, path, folder of runs)."""
+    folder = tmp_path_factory.mktemp("results")
+    record, path = reproduce(SMALL, mnist, folder / "mnist", runs=folder / "runs", show=None)
+    return record, path, folder / "runs"
+
+
+def test_a_record_holds_what_it_takes_to_make_it_again(small_run, mnist):
+    record, path, _ = small_run
+    assert read_record(path) == record
+    assert TrainingConfig(**record["config"]) == SMALL
+    assert record["data_md5"] == mnist.md5
+    assert {"seed", "recipe", "versions", "commit", "machine", "seconds", "stopped_by", "epochs"} <= set(record)
+    assert [row["epoch"] for row in record["history"]] == [1, 2]
+    assert "standard error" in record["metrics"]["G"]["plus_minus"]
+
+
+def test_the_number_of_record_is_that_of_the_kept_weights_by_another_s_parzen_code(small_run, mnist):
+    record, path, _ = small_run
+    G = read_generator(path)
+    samples = draw_samples(G, num_samples=200, noise="uniform", seed=0, draw=TEST_DRAW).double().numpy()
+    x = to_unit(mnist.test).double().numpy()
+    score = record["metrics"]["G"]["test"]["authors"]
+    sq_dist = (x**2).sum(1)[:, None] + (samples**2).sum(1) - 2 * x @ samples.T
+    ll = logsumexp(-sq_dist / (2 * score["sigma"] ** 2), axis=1) - math.log(200)
+    ll -= 784 / 2 * math.log(2 * math.pi * score["sigma"] ** 2)
+    assert score["log_likelihood"] == pytest.approx(ll.mean(), abs=0.01)
+    assert score["standard_error"] == pytest.approx(ll.std() / 100, abs=0.001)
+
+
+def test_a_finished_run_is_read_and_not_trained_again(small_run, mnist, monkeypatch):
+    record, path, runs = small_run
+    monkeypatch.setattr(Trainer, "update", lambda self: pytest.fail("it trains"))
+    lines = []
+    again, where = reproduce(SMALL, mnist, path.parent, runs=runs.with_name("no runs"), show=lines.append)
+    assert (again, where) == (record, path)
+    assert "finished run found" in lines[0]
+
+
+def test_another_run_s_record_is_neither_shown_nor_overwritten(small_run, mnist):
+    record, path, runs = small_run
+    before = path.read_bytes()
+    other, where = reproduce(replace(SMALL, lr=0.05), mnist, path.parent, runs=runs, show=None)
+    assert other["config"]["lr"] == 0.05 and other["metrics"] != record["metrics"]
+    assert where.parent.parent == runs
+    assert path.read_bytes() == before
+    again, where_again = reproduce(replace(SMALL, lr=0.05), mnist, path.parent, runs=runs, show=None)
+    assert (again, where_again) == (other, where)
+
+
+def test_overwriting_is_possible_when_asked_for(mnist, tmp_path):
+    _, path = reproduce(SMALL, mnist, tmp_path, runs=tmp_path / "runs", show=None)
+    changed = replace(SMALL, lr=0.05)
+    record, where = reproduce(changed, mnist, tmp_path, runs=tmp_path / "runs", overwrite=True, show=None)
+    assert where == path and read_record(path) == record and is_record_of(record, changed, mnist.md5)
+
+
+def test_other_data_or_another_recipe_is_another_run(small_run, mnist):
+    record, _, _ = small_run
+    assert is_record_of(record, SMALL, mnist.md5)
+    assert not is_record_of(record, SMALL, {**mnist.md5, "train-images-idx3-ubyte": "0" * 32})
+    assert not is_record_of({**record, "recipe": -1}, SMALL, mnist.md5)
+    assert not is_record_of({**record, "config": {**record["config"], "of_the_future": 1}}, SMALL, mnist.md5)
+
+
+def test_a_record_from_before_a_field_existed_stays_readable(small_run, mnist):
+    record, _, _ = small_run
+    older = {key: value for key, value in record["config"].items() if key != "ema_decay"}
+    assert is_record_of({**record, "config": older}, SMALL, mnist.md5)
+
+
+def test_verify_recomputes_a_record_and_finds_a_changed_number(small_run, mnist, tmp_path):
+    record, path, _ = small_run
+    assert verify(path, mnist) == []
+    forged = json.loads(json.dumps(record))
+    forged["metrics"]["ema"]["test"]["fine"]["log_likelihood"] += 0.1
+    (tmp_path / path.name).write_text(json.dumps(forged))
+    (tmp_path / record["weights"]["file"]).write_bytes(path.with_suffix(".safetensors").read_bytes())
+    (problem,) = verify(tmp_path / path.name, mnist)
+    assert "ema, fine grid: log_likelihood is" in problem
+
+
+@pytest.mark.parametrize(
+    "damage, message",
+    [
+        (lambda path: path.unlink(), "there is no results file"),
+        (lambda path: path.write_text(path.read_text()[:-100]), "is damaged"),
+        (lambda path: path.write_text("{}"), "lacks config"),
+        (lambda path: path.write_text("[]"), "is damaged"),
+        (lambda path: path.with_suffix(".safetensors").unlink(), "are missing"),
+        (lambda path: path.with_suffix(".safetensors").write_bytes(b"x"), "their hash differs"),
+    ],
+)
+def test_damaged_results_are_refused_in_a_sentence(small_run, tmp_path, damage, message):
+    _, path, _ = small_run
+    copy = tmp_path / path.name
+    for suffix in (".json", ".safetensors"):
+        copy.with_suffix(suffix).write_bytes(path.with_suffix(suffix).read_bytes())
+    damage(copy)
+    with pytest.raises(ResultsError, match=message):
+        read_generator(copy)
+
+
+def test_scores_take_sigma_from_the_validation_images_alone(mnist):
+    samples, valid = to_unit(mnist.train[:300]), mnist.valid[:200]
+    scores = parzen_scores(mnist.test[:100], valid, samples)
+    again = parzen_scores(mnist.test[100:300], valid, samples)
+    assert [scores[grid]["sigma"] for grid in scores] == [again[grid]["sigma"] for grid in again]
+    assert scores["authors"]["log_likelihood"] != again["authors"]["log_likelihood"]
+
+
+def test_the_test_score_is_on_another_draw_than_the_one_that_chose_the_epoch(small_run, mnist):
+    record, path, _ = small_run
+    G = read_generator(path)
+    assert scores_on_test_set(G, mnist, SMALL) == record["metrics"]["G"]["test"]
+    first, second = (draw_samples(G, num_samples=5, noise="uniform", seed=0, draw=draw) for draw in (0, 1))
+    assert not torch.equal(first, second)
+
+
+def test_table_1_marks_what_is_quoted_and_what_is_ours(small_run, tmp_path):
+    _, path, _ = small_run
+    empty = table1(tmp_path)
+    assert list(empty["model"]) == list(PAPER_MNIST)
+    assert all("quoted" in source for source in empty["source"])
+    table = table1(path.parent.parent).set_index("model")
+    assert "quoted" in table.loc["DBN", "source"] and "quoted" not in table.loc["Adversarial nets", "source"]
+    assert table.loc["Adversarial nets", "seeds"] == "1"
+    assert table.loc["Adversarial nets", "paper"] == "225 ± 2"
+
+
+def test_generated_text_goes_between_its_markers_and_nowhere_else():
+    text = "a\n<!-- t -->\nold\n<!-- end t -->\nb\n"
+    assert between_markers(text, "t", "new") == "a\n<!-- t -->\nnew\n<!-- end t -->\nb\n"
+    with pytest.raises(ValueError, match="there are no lines <!-- u -->"):
+        between_markers(text, "u", "new")
+
+
+def test_markdown_tables_have_one_line_a_row():
+    lines = markdown(table1().head(2)).splitlines()
+    assert len(lines) == 4 and len({line.count("|") for line in lines}) == 1
+
+
+def test_log_likelihoods_are_printed_to_a_tenth_of_a_nat():
+    assert nats(225.04, 2.01) == "225.0 ± 2.0"
+    assert nats(-3.25) == "-3.2"
+    assert nats(math.nan) == "not finite"
