@@ -1,0 +1,101 @@
+"""The notebooks as papermill and a reader meet them."""
+
+import re
+
+import nbformat
+import papermill
+import pytest
+import yaml
+
+from gan_repro.notebooks import NOTEBOOKS, notebook_names, run, settings
+from gan_repro.paths import ROOT
+
+NAMES = notebook_names()
+
+
+def code_cells(name):
+    return [cell for cell in nbformat.read(NOTEBOOKS / f"{name}.ipynb", as_version=4).cells if cell.cell_type == "code"]
+
+
+@pytest.fixture(scope="session")
+def smoke_folder(tmp_path_factory):
+    """One results folder for all notebooks of the session: later ones read what earlier ones wrote."""
+    return tmp_path_factory.mktemp("smoke")
+
+
+@pytest.mark.notebooks
+@pytest.mark.parametrize("name", NAMES)  # in the order of their numbers, which is the order of what they need
+def test_every_notebook_runs_with_smoke_settings(name, smoke_folder):
+    parameters = settings(name, "smoke") | {"results_dir": str(smoke_folder)}
+    if "runs_dir" in papermill.inspect_notebook(NOTEBOOKS / f"{name}.ipynb"):
+        parameters["runs_dir"] = str(smoke_folder / "runs")
+    run(name, parameters, smoke_folder / f"{name}.ipynb")
+    assert (smoke_folder / f"{name}.ipynb").exists()
+
+
+@pytest.mark.notebooks
+@pytest.mark.parametrize("overwrite", [True, False])
+def test_changing_a_parameter_and_running_all_never_shows_the_old_run(tmp_path, overwrite):
+    parameters = settings("03_mnist", "smoke") | {"results_dir": str(tmp_path), "runs_dir": str(tmp_path / "runs")}
+    parameters["overwrite"] = overwrite
+    shown = []
+    for change in ({}, {"lr": 0.05}, {"lr": 0.05}, {"seed": 1}):
+        run("03_mnist", parameters | change, tmp_path / "out.ipynb")
+        cells = nbformat.read(tmp_path / "out.ipynb", as_version=4).cells
+        shown.append("".join(o.get("text", "") for c in cells if c.id == "result-table" for o in c.outputs))
+    assert shown[0] != shown[1] == shown[2] != shown[3] != shown[0]
+
+
+def test_a_misspelt_parameter_is_refused_before_anything_runs(tmp_path):
+    with pytest.raises(ValueError, match="03_mnist has no parameter max_epoch:"):
+        run("03_mnist", {"max_epoch": 1}, tmp_path / "out.ipynb")
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    "path", sorted(ROOT.glob("settings/*/*.yaml")), ids=lambda path: f"{path.parent.name}-{path.stem}"
+)
+def test_settings_name_parameters_that_the_notebook_has(path):
+    known = papermill.inspect_notebook(NOTEBOOKS / f"{path.stem}.ipynb")
+    given = yaml.safe_load(path.read_text())
+    assert set(given) <= set(known)
+    assert all(type(value).__name__ == known[key]["inferred_type_name"] for key, value in given.items())
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_committed_notebooks_are_those_of_one_run_without_errors_and_times(name):
+    cells = code_cells(name)
+    assert [cell.execution_count for cell in cells] == list(range(1, len(cells) + 1))
+    assert not [o for cell in cells for o in cell.outputs if o.output_type == "error" or o.get("name") == "stderr"]
+    assert all("execution" not in cell.metadata and "papermill" not in cell.metadata for cell in cells)
+    assert any(cell.outputs for cell in cells)
+    assert (NOTEBOOKS / f"{name}.ipynb").stat().st_size < 1_500_000
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_committed_notebooks_hold_no_path_of_a_machine(name):
+    text = (NOTEBOOKS / f"{name}.ipynb").read_text()
+    assert not re.search(r"(?<![\w/.])/(home|root|work|tmp|Users)/", text)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_parameters_are_plain_literals_with_type_and_comment(name):
+    (cell,) = [cell for cell in code_cells(name) if "parameters" in cell.metadata.get("tags", [])]
+    for line in cell.source.splitlines():
+        assert re.fullmatch(r"[a-z_]+: (int|float|str|bool) = \S.*  # .+", line), line
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_links_between_notebooks_lead_somewhere(name):
+    cells = nbformat.read(NOTEBOOKS / f"{name}.ipynb", as_version=4).cells
+    links = re.findall(
+        r"\]\(([\w/.]+\.ipynb)\)", "".join(cell.source for cell in cells if cell.cell_type == "markdown")
+    )
+    assert links
+    assert all((NOTEBOOKS / link).exists() for link in links)
+
+
+def test_every_checked_cell_has_a_stored_output_that_nbval_can_compare():
+    checked = [cell for name in NAMES for cell in code_cells(name) if "NBVAL_CHECK_OUTPUT" in cell.source]
+    assert len(checked) >= 4
+    assert all(cell.outputs for cell in checked)
