@@ -1,0 +1,63 @@
+# Every target makes .venv first where it is missing or older than the lock.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+EXACT := notebooks/00_start_here.ipynb notebooks/08_parzen_window.ipynb notebooks/13_table1.ipynb
+CORES ?= $(shell $(PYTHON) -c "import os; print(os.cpu_count() or 1)")
+
+# glibc's allocator then asks for large pages: the training step's matrices are larger than the small pages' cache.
+# Other C libraries ignore it; it changes no result.
+export GLIBC_TUNABLES ?= glibc.malloc.hugetlb=1
+
+.PHONY: help setup data reproduce paper verify bench test lint notebooks tables lock clean
+
+help:  ## list the targets
+	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:[^#]*##/:/' | column -t -s ':'
+
+setup: $(VENV)/stamp  ## make .venv with everything the lock pins
+
+$(VENV)/stamp: requirements.lock pyproject.toml
+	@$(PYTHON) -c "import sys; sys.exit('' if sys.version_info >= (3, 11) else 'Python 3.11 or newer is needed, but $(PYTHON) is %d.%d: name another by make PYTHON=python3.11' % sys.version_info[:2])"
+	@test -x $(BIN)/python || $(PYTHON) -m venv --clear $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --requirement requirements.lock
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --editable .
+	@touch $@
+
+data: setup  ## fetch and check MNIST
+	$(BIN)/python -m gan_repro.data
+
+reproduce: data  ## the headline number from the kept weights, then every notebook with quick settings, and the table
+	$(BIN)/python -m gan_repro.verify
+	$(BIN)/snakemake --cores $(CORES) --keep-going --quiet rules --config settings=quick ; status=$$? ; \
+	$(BIN)/python -m gan_repro.report quick && exit $$status
+
+paper: data  ## train everything anew at full settings (many hours), into results/paper/
+	$(BIN)/snakemake --cores $(CORES) --keep-going --config settings=paper
+	$(BIN)/python -m gan_repro.report paper
+
+verify: data  ## recompute the numbers of record from the kept weights
+	$(BIN)/python -m gan_repro.verify
+
+bench: setup  ## speed of the training step and of the Parzen window, as ratios within one run
+	$(BIN)/python -m benchmarks
+
+lint: setup  ## ruff on package, tests and notebooks
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+test: lint data  ## ruff, unit tests, notebooks: stored outputs compared (nbval), and all run with smoke settings
+	$(BIN)/pytest --durations=10
+	$(BIN)/pytest --nbval-lax --nbval-current-env $(EXACT)
+
+notebooks: data  ## run all notebooks at their defaults in place: what is committed (returns the runs of record)
+	$(BIN)/python -m gan_repro.notebooks
+
+tables: setup  ## write the tables in README.md anew from results/
+	$(BIN)/python -m gan_repro.tables
+
+lock:  ## pin all dependencies anew (needs uv)
+	uv pip compile pyproject.toml --all-extras --universal --python-version 3.11 --no-header --no-annotate \
+	  --no-emit-index-url --output-file requirements.lock
+
+clean:  ## remove what commands make again, but neither data, nor runs, nor results
+	rm -rf $(VENV) executed .snakemake .pytest_cache .ruff_cache build *.egg-info
