@@ -17,7 +17,7 @@ help:  ## list the targets
 setup: $(VENV)/stamp  ## make .venv with everything the lock pins
 
 $(VENV)/stamp: requirements.lock pyproject.toml
-	@$(PYTHON) -c "import sys; sys.exit('' if sys.version_info >= (3, 11) else 'Python 3.11 or newer is needed, but $(PYTHON) is %d.%d: name another by make PYTHON=python3.11' % sys.version_info[:2])"
+	@$(PYTHON) -c "import sys; sys.exit(None if sys.version_info >= (3, 11) else 'Python 3.11 or newer is needed, but $(PYTHON) is %d.%d: name another by make PYTHON=python3.11' % sys.version_info[:2])"
 	@test -x $(BIN)/python || $(PYTHON) -m venv --clear $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --requirement requirements.lock
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --editable .
