@@ -2,7 +2,7 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-EXACT := notebooks/00_start_here.ipynb notebooks/08_parzen_window.ipynb notebooks/13_table1.ipynb
+EXACT := notebooks/00_start_here.ipynb notebooks/03_mnist.ipynb notebooks/08_parzen_window.ipynb notebooks/13_table1.ipynb
 CORES ?= $(shell $(PYTHON) -c "import os; print(os.cpu_count() or 1)")
 
 # glibc's allocator then asks for large pages: the training step's matrices are larger than the small pages' cache.
@@ -19,21 +19,21 @@ setup: $(VENV)/stamp  ## make .venv with everything the lock pins
 $(VENV)/stamp: requirements.lock pyproject.toml
 	@$(PYTHON) -c "import sys; sys.exit(None if sys.version_info >= (3, 11) else 'Python 3.11 or newer is needed, but $(PYTHON) is %d.%d: name another by make PYTHON=python3.11' % sys.version_info[:2])"
 	@test -x $(BIN)/python || $(PYTHON) -m venv --clear $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --requirement requirements.lock
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --editable .
+	$(BIN)/python -m pip install --quiet --quiet --disable-pip-version-check --requirement requirements.lock
+	$(BIN)/python -m pip install --quiet --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
 	@touch $@
 
 data: setup  ## fetch and check MNIST
 	$(BIN)/python -m gan_repro.data
 
+WORKFLOW := $(BIN)/python -m snakemake --cores $(CORES) --keep-going --nolock --rerun-incomplete --quiet rules
+
 reproduce: data  ## the headline number from the kept weights, then every notebook with quick settings, and the table
 	$(BIN)/python -m gan_repro.verify
-	$(BIN)/snakemake --cores $(CORES) --keep-going --quiet rules --config settings=quick ; status=$$? ; \
-	$(BIN)/python -m gan_repro.report quick && exit $$status
+	$(WORKFLOW) --config settings=quick; $(BIN)/python -m gan_repro.report quick $$?
 
-paper: data  ## train everything anew at full settings (many hours), into results/paper/
-	$(BIN)/snakemake --cores $(CORES) --keep-going --config settings=paper
-	$(BIN)/python -m gan_repro.report paper
+paper: data  ## train anew at the settings of record (hours), into results/paper/
+	$(WORKFLOW) --config settings=paper; $(BIN)/python -m gan_repro.report paper $$?
 
 verify: data  ## recompute the numbers of record from the kept weights
 	$(BIN)/python -m gan_repro.verify
@@ -42,12 +42,12 @@ bench: setup  ## speed of the training step and of the Parzen window, as ratios 
 	$(BIN)/python -m benchmarks
 
 lint: setup  ## ruff on package, tests and notebooks
-	$(BIN)/ruff check .
-	$(BIN)/ruff format --check .
+	$(BIN)/python -m ruff check .
+	$(BIN)/python -m ruff format --check .
 
 test: lint data  ## ruff, unit tests, notebooks: stored outputs compared (nbval), and all run with smoke settings
-	$(BIN)/pytest --durations=10
-	$(BIN)/pytest --nbval-lax --nbval-current-env $(EXACT)
+	$(BIN)/python -m pytest --durations=10
+	$(BIN)/python -m pytest --nbval-lax --nbval-current-env $(EXACT)
 
 notebooks: data  ## run all notebooks at their defaults in place: what is committed (returns the runs of record)
 	$(BIN)/python -m gan_repro.notebooks

@@ -7,7 +7,7 @@ from pathlib import Path
 
 SETTINGS = config.get("settings", "quick")
 NEEDS = {  # a notebook reads results that these write
-    "00_start_here": [],
+    "00_start_here": ["03_mnist", "08_parzen_window"],
     "03_mnist": [],
     "08_parzen_window": ["03_mnist"],
     "13_table1": ["03_mnist", "08_parzen_window"],
@@ -33,5 +33,5 @@ rule notebook:
     params:
         python=sys.executable,
     shell:
-        "OMP_NUM_THREADS={threads} {params.python} -m gan_repro.notebooks {wildcards.name}"
-        " --settings {wildcards.settings} --output {output}"
+        "OMP_NUM_THREADS={threads} {params.python:q} -m gan_repro.notebooks {wildcards.name}"
+        " --settings {wildcards.settings} --output {output:q}"

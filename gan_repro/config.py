@@ -53,8 +53,8 @@ class TrainingConfig:
         for name, value in asdict(self).items():
             if type(value) is int and value < (0 if name == "seed" else 1):
                 raise ValueError(f"{name} is {value}: it must be at least {0 if name == 'seed' else 1}")
-        if self.seed >= 2**64:
-            raise ValueError(f"seed is {self.seed}: it must lie below 2**64")
+        if self.seed >= 2**32:
+            raise ValueError(f"seed is {self.seed}: it must lie below 2**32")
         for name in ("keep_input", "keep_hidden"):
             if not 0 < getattr(self, name) <= 1:
                 raise ValueError(f"{name} is {getattr(self, name)}: a probability of keeping a unit lies in (0, 1]")

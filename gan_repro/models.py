@@ -10,7 +10,7 @@ from torch import Tensor, nn
 class LargestPiece(torch.autograd.Function):
     """pieces.amax(dim=1) of (n, num_pieces, num_units), with a backward pass of one product instead of five passes.
 
-    Where pieces tie exactly, each of them gets the whole gradient, as in Theano's maximum.
+    Where pieces tie exactly, each of them gets the whole gradient; autograd's amax would share it out.
     """
 
     @staticmethod
@@ -29,11 +29,11 @@ class LargestPiece(torch.autograd.Function):
 class LinearOnData(torch.autograd.Function):
     """F.linear of (n, in_features) whose first num_data rows are data: no gradient by them is computed.
 
-    For D's first layer that saves a fifteenth of a training step's arithmetic; autograd works row by row or not at all.
+    That saves a training step a fifteenth of its arithmetic; left to itself, autograd takes all rows or none.
     """
 
-    # MKL sums over more than 384 numbers in blocks of 384 when it multiplies many rows, otherwise when few. Blocks of
-    # our own keep the sums, bit for bit with one thread, those of runs that took the gradient by all rows.
+    # The product is taken in blocks of 384 terms since MKL sums so when it multiplies 200 rows, but not for 100: with
+    # one thread a run that began with the gradient by all rows goes on with the same bits. To go with the next recipe.
     BLOCK = 384
 
     @staticmethod
@@ -43,17 +43,17 @@ class LinearOnData(torch.autograd.Function):
         return F.linear(x, weight, bias)
 
     @staticmethod
-    def backward(ctx, grad: Tensor) -> tuple[Tensor | None, Tensor, Tensor, None]:
+    def backward(ctx, grad: Tensor) -> tuple[Tensor | None, Tensor | None, Tensor | None, None]:
         x, weight = ctx.saved_tensors
-        grad_x = None
+        grad_x = grad_weight = grad_bias = None
         if ctx.needs_input_grad[0]:
             grad_x = torch.zeros_like(x)
-            of_fakes = grad_x[ctx.num_data :]
-            for grad_block, weight_block in zip(
-                grad[ctx.num_data :].split(LinearOnData.BLOCK, dim=1), weight.split(LinearOnData.BLOCK), strict=True
-            ):
+            of_fakes, blocks = grad_x[ctx.num_data :], grad[ctx.num_data :].split(LinearOnData.BLOCK, dim=1)
+            for grad_block, weight_block in zip(blocks, weight.split(LinearOnData.BLOCK), strict=True):
                 of_fakes.addmm_(grad_block, weight_block)
-        return grad_x, grad.t() @ x, grad.sum(dim=0), None
+        if ctx.needs_input_grad[1]:
+            grad_weight, grad_bias = grad.t() @ x, grad.sum(dim=0)
+        return grad_x, grad_weight, grad_bias, None
 
 
 class Maxout(nn.Module):

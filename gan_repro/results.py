@@ -5,11 +5,9 @@ The number of record is the number of the kept weights: they are rounded to half
 
 import json
 import math
-import platform
-import subprocess
 from collections.abc import Callable
-from dataclasses import asdict
-from importlib.metadata import version
+from dataclasses import asdict, replace
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +20,7 @@ from gan_repro.data import MNIST
 from gan_repro.files import sha256_of, write_atomically
 from gan_repro.models import Generator
 from gan_repro.paths import ROOT, RUNS
+from gan_repro.provenance import session
 from gan_repro.scoring import scores_on_test_set
 from gan_repro.training import RECIPE, Run, train
 
@@ -44,21 +43,21 @@ def reproduce(
 ) -> tuple[Record, Path]:
     """The record of the run with this configuration, and its file: read from `results` if it stands there, else made.
 
-    results: a folder; the file is seed<seed>.json in it. Where that file is of another run (another configuration,
-    other data, another recipe) this run is trained and its record stays in its own folder below `runs`, unless
-    `overwrite` allows it to take the place.
+    results: a folder; the file is seed<seed>.json in it. Where the folder holds records of another run (parameters
+    other than the seed, data or recipe differ), this run is trained and its record stays in its own folder below
+    `runs`, unless `overwrite` lets it take the place of another seed<seed>.json.
     """
     path = results / f"seed{config.seed}.json"
-    existing = read_record(path) if path.exists() else None
-    if existing is not None and is_record_of(existing, config, mnist.md5):
-        say(show, f"finished run found: {relative(path)} (epoch {existing['epochs']}, {existing['stopped_by']})")
-        return existing, path
+    if (record := whole_record(path, config, mnist.md5)) is not None:
+        say(show, f"finished run found: {relative(path)} (epoch {record['epochs']}, {record['stopped_by']})")
+        return record, path
     run = train(config, mnist, runs=runs, device=device, show=show)
-    if existing is not None and not overwrite:
-        say(show, f"{relative(path)} holds another run and is left as it is; this one's record is in {run.folder}")
+    if not overwrite and not is_of_one_kind(results, config, mnist.md5):
+        say(show, f"{relative(results)} holds records of other parameters and is left as it is;")
+        say(show, f"the record of this run stays in {relative(run.folder)}")
         path = run.folder / path.name
-        if path.exists() and is_record_of(kept := read_record(path), config, mnist.md5):
-            return kept, path
+        if (record := whole_record(path, config, mnist.md5)) is not None:
+            return record, path
     record = write_record(run, mnist, path)
     say(show, f"written: {relative(path)} and {path.with_suffix('.safetensors').name}")
     return record, path
@@ -69,19 +68,38 @@ def is_record_of(record: Record, config: TrainingConfig, data_md5: dict[str, str
     # A field that a record lacks came later; its default leaves older runs as they were.
     try:
         return (TrainingConfig(**record["config"]), record["data_md5"], record["recipe"]) == (config, data_md5, RECIPE)
-    except TypeError:  # a field this version does not know: another recipe's
+    except (TypeError, ValueError):  # a field or value that this version does not know: another recipe's
         return False
 
 
+def whole_record(path: Path, config: TrainingConfig, data_md5: dict[str, str]) -> Record | None:
+    """The record at `path` if it is of this run, readable, and its weights are beside it; else None."""
+    try:
+        record = read_record(path)
+        weights_beside(path, record)
+    except ResultsError:
+        return None
+    return record if is_record_of(record, config, data_md5) else None
+
+
+def is_of_one_kind(results: Path, config: TrainingConfig, data_md5: dict[str, str]) -> bool:
+    """Whether every record in a results folder is of this run but for the seed. Unreadable ones are not."""
+    try:
+        records = [read_record(path) for path in results.glob("seed*.json")]
+    except ResultsError:
+        return False
+    return all(is_record_of(record, replace(config, seed=record["seed"]), data_md5) for record in records)
+
+
 def write_record(run: Run, mnist: MNIST, path: Path) -> Record:
-    """Keep the best weights of a run beside `path`, score them on the test set, and write the record to `path`."""
+    """Score the best weights of a run on the test set, and write them and the record to `path`."""
     kept = {
         f"{name}.{key}": value.half().cpu().contiguous()
         for name, best in run.best.items()
         for key, value in best.weights.items()
     }
-    weights = path.with_suffix(".safetensors")
-    write_atomically(weights, save(kept, metadata={"format": "pt"}))
+    weights = save(kept, metadata={"format": "pt"})
+    weights_path = path.with_suffix(".safetensors")
     record = {
         "experiment": "mnist",
         "config": asdict(run.config),
@@ -99,15 +117,18 @@ def write_record(run: Run, mnist: MNIST, path: Path) -> Record:
             }
             for name, best in run.best.items()
         },
-        "weights": {"file": weights.name, "sha256": sha256_of(weights), "precision": "float16"},
+        "weights": {"file": weights_path.name, "sha256": sha256(weights).hexdigest(), "precision": "float16"},
         "history": run.history,
         "seconds": run.seconds,
-        "machine": machine(),
-        "versions": {name: version(name) for name in ("torch", "torchvision", "numpy")} | {"python": python_version()},
-        "commit": commit(),
+        "sessions": run.sessions,  # that trained it
+        "scored_by": session(),
     }
+    write_atomically(weights_path, weights)  # both at the end, one right after the other
     write_atomically(path, json.dumps(record, indent=1) + "\n")
     return record
+
+
+PARTS = {"config", "seed", "recipe", "data_md5", "epochs", "stopped_by", "metrics", "weights", "history", "seconds"}
 
 
 def read_record(path: Path) -> Record:
@@ -120,7 +141,7 @@ def read_record(path: Path) -> Record:
         raise ResultsError(f"the results file {relative(path)} is damaged: {error}; restore it from git") from None
     if not isinstance(record, dict):
         raise ResultsError(f"the results file {relative(path)} is damaged: it is not a record; restore it from git")
-    missing = {"config", "recipe", "data_md5", "metrics", "weights", "history"} - set(record)
+    missing = PARTS - set(record)
     if missing:
         raise ResultsError(f"the results file {relative(path)} lacks {', '.join(sorted(missing))}; restore it from git")
     return record
@@ -132,12 +153,18 @@ def read_generator(path: Path, name: str = "G") -> Generator:
     Raises ResultsError if the weights are missing or are not those that the record names by their hash.
     """
     record = read_record(path)
+    weights = weights_beside(path, record)
+    return generator_of(load_file(weights), TrainingConfig(**record["config"]), name)
+
+
+def weights_beside(path: Path, record: Record) -> Path:
+    """The weights file of the record at `path`. Raises ResultsError if it is missing or not the one by its hash."""
     weights = path.with_name(record["weights"]["file"])
     if not weights.exists():
         raise ResultsError(f"the weights {relative(weights)} of {path.name} are missing: restore them from git")
     if sha256_of(weights) != record["weights"]["sha256"]:
         raise ResultsError(f"the weights {relative(weights)} are not those of {path.name}: their hash differs")
-    return generator_of(load_file(weights), TrainingConfig(**record["config"]), name)
+    return weights
 
 
 def generator_of(kept: dict[str, Tensor], config: TrainingConfig, name: str) -> Generator:
@@ -146,30 +173,6 @@ def generator_of(kept: dict[str, Tensor], config: TrainingConfig, name: str) -> 
     prefix = f"{name}."
     G.load_state_dict({key.removeprefix(prefix): t.float() for key, t in kept.items() if key.startswith(prefix)})
     return G.requires_grad_(False)
-
-
-def machine() -> dict[str, Any]:
-    """What the run ran on: processor model and threads, nothing that names a host."""
-    model = platform.processor() or platform.machine()
-    cpuinfo = Path("/proc/cpuinfo")
-    if cpuinfo.exists():
-        models = [line.split(":", 1)[1].strip() for line in cpuinfo.read_text().splitlines() if "model name" in line]
-        model = models[0] if models else model
-    return {"cpu": model, "threads": torch.get_num_threads(), "platform": f"{platform.system()} {platform.machine()}"}
-
-
-def python_version() -> str:
-    return platform.python_version()
-
-
-def commit() -> str:
-    """The commit of the working tree, with "+" where it has changes, or "unknown" outside git."""
-    try:
-        head = subprocess.run(["git", "rev-parse", "HEAD"], cwd=ROOT, capture_output=True, text=True, check=True)
-        changes = subprocess.run(["git", "status", "--porcelain"], cwd=ROOT, capture_output=True, text=True, check=True)
-    except (OSError, subprocess.CalledProcessError):
-        return "unknown"
-    return head.stdout.strip() + ("+" if changes.stdout.strip() else "")
 
 
 def relative(path: Path) -> str:

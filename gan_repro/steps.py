@@ -30,8 +30,12 @@ def discriminator_gradients(
 
 def generator_gradients(G: nn.Module, D: nn.Module, z: Tensor, masks: Masks, *, generator_loss: str) -> Tensor:
     """Algorithm 1's outer step: gradients of G's loss on a minibatch of noise z, D held fixed; masks: for m rows."""
-    fake_logits = D(G(z), masks)  # (m, 1)
-    _set_gradients(G, GENERATOR_LOSSES[generator_loss](fake_logits))
+    D.requires_grad_(False)  # else its layers would compute gradients of their weights, for nothing
+    try:
+        fake_logits = D(G(z), masks)  # (m, 1)
+        _set_gradients(G, GENERATOR_LOSSES[generator_loss](fake_logits))
+    finally:
+        D.requires_grad_(True)
     return fake_logits.detach()
 
 
@@ -86,7 +90,7 @@ def one_pass_gradients(
 
 
 def _set_gradients(net: nn.Module, loss: Tensor) -> None:
-    """Gradients of loss by net's parameters alone: the other net's are neither computed nor touched."""
+    """Gradients of loss by net's parameters alone: those of the other net are not touched."""
     parameters = list(net.parameters())
     for parameter, grad in zip(parameters, torch.autograd.grad(loss, parameters), strict=True):
         parameter.grad = grad

@@ -5,11 +5,13 @@ import math
 import re
 import statistics
 import sys
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
+from gan_repro.config import TrainingConfig
 from gan_repro.files import write_atomically
 from gan_repro.paths import RESULTS, ROOT
 from gan_repro.results import Record, nats, read_record
@@ -25,16 +27,28 @@ QUOTED = "quoted from the paper, not yet rerun"
 
 
 def records(folder: Path) -> list[Record]:
-    """All records seed*.json of a results folder, in the order of their seeds."""
-    return sorted((read_record(path) for path in folder.glob("seed*.json")), key=lambda record: record["seed"])
+    """The records seed*.json of a results folder in the order of their seeds: the first, and those like it.
+
+    A record whose parameters (other than the seed), data or recipe differ from the first one's is left out.
+    """
+    found = sorted((read_record(path) for path in folder.glob("seed*.json")), key=lambda record: record["seed"])
+    return [record for record in found if kind(record) == kind(found[0])]
+
+
+def kind(record: Record) -> tuple[Any, ...]:
+    """All that decides a run but its seed."""
+    return record["config"] | {"seed": None}, record["data_md5"], record["recipe"]
 
 
 def describe_run(record: Record, name: str) -> str:
     """Which epoch of which run a number is of, in words."""
-    best, epochs = record["metrics"][name]["epoch"], record["epochs"]
-    if record["stopped_by"] == "max_epochs":
-        return f"epoch {best}, the best of {epochs}; not yet at the stopping rule"
-    return f"epoch {best}, the best of {epochs}; stopped by the rule"
+    words = f"epoch {record['metrics'][name]['epoch']}, the best of {record['epochs']}"
+    words += "; not yet at the stopping rule" if record["stopped_by"] == "max_epochs" else "; stopped by the rule"
+    released, length = asdict(TrainingConfig()), {"seed", "max_epochs", "patience", "score_every"}
+    other = [
+        f"{key} {value}" for key, value in record["config"].items() if released[key] != value and key not in length
+    ]
+    return words + (f"; not as released: {', '.join(other)}" if other else "")
 
 
 def table1(results: Path = RESULTS) -> pd.DataFrame:
@@ -58,32 +72,37 @@ def table1(results: Path = RESULTS) -> pd.DataFrame:
         row = {"model": "Real data: 10,000 training images", "paper": "–", "ours": ours, "source": "computed"}
         fine = nats(oracle["fine"]["log_likelihood"], oracle["fine"]["standard_error"])
         rows.append(row | {"sigma": f"{oracle['authors']['sigma']:.4f}", "fine grid": fine, "below real data": "0.0"})
-    columns = ["model", "paper", "ours", "sigma", "fine grid", "below real data", "seeds", "source"]
+    columns = ["model", "paper", "ours", "sigma", "fine grid", "below real data", "seeds", "spread", "source"]
     return pd.DataFrame([{column: row.get(column, "–") for column in columns} for row in rows])
 
 
 def our_columns(runs: list[Record], name: str, real: float) -> dict[str, Any]:
-    """Our side of a row: mean over seeds, with the test images' standard error, averaged over the seeds."""
+    """Our side of a row: mean over seeds, with the test images' standard error, averaged over the seeds.
+
+    spread: standard deviation between seeds, "–" where there is one.
+    """
     scores = [run["metrics"][name]["test"] for run in runs]
 
     def mean(grid: str, key: str) -> float:
         return statistics.fmean(score[grid][key] for score in scores)
 
     ours = mean("authors", "log_likelihood")
+    log_likelihoods = [score["authors"]["log_likelihood"] for score in scores]
     return {
         "ours": nats(ours, mean("authors", "standard_error")),
         "sigma": ", ".join(sorted({f"{score['authors']['sigma']:.4f}" for score in scores})),
         "fine grid": nats(mean("fine", "log_likelihood"), mean("fine", "standard_error")),
         "below real data": "–" if math.isnan(real) else f"{real - ours:.1f}",
         "seeds": str(len(runs)),
+        "spread": f"{statistics.stdev(log_likelihoods):.1f}" if len(log_likelihoods) > 1 else "–",
         "source": "; ".join(sorted({describe_run(run, name) for run in runs})),
     }
 
 
 def oracles(results: Path = RESULTS) -> dict[str, Any] | None:
-    """The score of real training images under the same protocol, as 08_parzen_window wrote it, or None."""
+    """The score of 10,000 real training images under the same protocol, as 08_parzen_window wrote it, or None."""
     path = results / "parzen" / "oracles.json"
-    return json.loads(path.read_text())["real_data_10000"] if path.exists() else None
+    return json.loads(path.read_text()).get("real_data_10000") if path.exists() else None
 
 
 def markdown(table: pd.DataFrame) -> str:

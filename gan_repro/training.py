@@ -19,9 +19,11 @@ from torch import Tensor
 from gan_repro.checkpoints import load_checkpoint, save_checkpoint
 from gan_repro.config import TrainingConfig, learning_rate, momentum
 from gan_repro.data import MNIST, to_unit
+from gan_repro.losses import GENERATOR_LOSSES, discriminator_loss
 from gan_repro.models import Discriminator, Generator
 from gan_repro.paths import RUNS
 from gan_repro.progress import Progress
+from gan_repro.provenance import session
 from gan_repro.scoring import validation_scores
 from gan_repro.steps import (
     discriminator_gradients,
@@ -60,6 +62,7 @@ class Run:
     best: dict[str, Best]  # "G", and "ema": the average of G's weights
     stopped_by: str  # "patience" or "max_epochs"
     seconds: float  # of training and scoring, all sessions together
+    sessions: list[dict[str, Any]]  # provenance.session of each process that trained, with the step it began at
 
     @property
     def epochs(self) -> int:
@@ -122,6 +125,8 @@ class Trainer:
         self.history: list[dict[str, Any]] = []
         self.best: dict[str, Best] = {}
         self.seconds = 0.0
+        self.sessions: list[dict[str, Any]] = []
+        self.order_epoch = None  # whose order of the data is at hand
 
     # Algorithm 1 ---------------------------------------------------------------------------------------------------
 
@@ -158,9 +163,9 @@ class Trainer:
         return to_unit(self.x[rows]), self.noise(z, minibatch), self.masks(masks, minibatch, 2 * c.batch_size)
 
     def order(self, epoch: int) -> Tensor:
-        if getattr(self, "_order_epoch", None) != epoch:
-            self._order_epoch, self._order = epoch, self.put(epoch_order(self.config.seed, epoch, len(self.x)))
-        return self._order
+        if self.order_epoch != epoch:
+            self.order_epoch, self.order_at_hand = epoch, self.put(epoch_order(self.config.seed, epoch, len(self.x)))
+        return self.order_at_hand
 
     def noise(self, stream: str, step: int) -> Tensor:
         c = self.config
@@ -190,6 +195,8 @@ class Trainer:
     def run(self, show: Callable[[str], None] | None) -> Run:
         """From the last checkpoint, or the start, to the end."""
         self.resume()
+        if self.stopped_by() is None:
+            self.begin_session()
         progress = Progress(self.config, len(self.history), show)
         with interrupt_flag() as interrupted:
             while (stopped_by := self.stopped_by()) is None:
@@ -197,8 +204,27 @@ class Trainer:
         if interrupted:  # while the last epoch was scored
             raise KeyboardInterrupt(f"stopped after the last step; {self.folder} holds the finished run")
         return Run(
-            self.config, self.mnist.md5, self.folder, self.history, self.best, stopped_by, round(self.seconds, 1)
+            self.config,
+            self.mnist.md5,
+            self.folder,
+            self.history,
+            self.best,
+            stopped_by,
+            round(self.seconds, 1),
+            self.sessions,
         )
+
+    def begin_session(self) -> None:
+        """Note what trains from here on, and say so where that means other bits than before."""
+        now = session(self.device) | {"from_step": self.step}
+        for key in ("versions", "machine", "device"):
+            if self.sessions and self.sessions[-1][key] != now[key]:
+                warnings.warn(
+                    f"the run in {self.folder} began with {key} {self.sessions[-1][key]} and goes on with {now[key]}: "
+                    "from here on its bits are not those of an uninterrupted run",
+                    stacklevel=2,
+                )
+        self.sessions.append(now)
 
     def run_epoch(self, interrupted: list[bool], progress: Progress) -> None:
         began, seconds_before, per_epoch = time.perf_counter(), self.seconds, self.config.steps_per_epoch
@@ -281,12 +307,13 @@ class Trainer:
             "history": self.history,
             "best": {name: [best.epoch, best.scores] for name, best in self.best.items()},
             "seconds": self.seconds,
+            "sessions": self.sessions,
         }
         save_checkpoint(self.folder, tensors, facts)
         self.saved_step = self.step
 
     def resume(self) -> None:
-        """Take up the state of this run's checkpoint, or else of a shorter run that this one prolongs."""
+        """Take up the state of this run's checkpoint, or else of a run that this one prolongs."""
         own = load_checkpoint(self.folder)
         saved = own or self.shorter_run()
         if saved is None:
@@ -300,6 +327,7 @@ class Trainer:
             optimizer.load_state_dict(tensors["optimizers"][name])
         self.statistics.copy_(tensors["statistics"])
         self.step, self.history, self.seconds = facts["step"], facts["history"], facts["seconds"]
+        self.sessions = facts.get("sessions", [])  # not kept by the first checkpoints
         for name, (epoch, scores) in facts["best"].items():
             weights = {key: value.to(self.device) for key, value in tensors["best"][name].items()}
             self.best[name] = Best(epoch, scores, weights)
@@ -308,7 +336,8 @@ class Trainer:
             self.save()
 
     def shorter_run(self) -> tuple[dict[str, Any], dict[str, Any]] | None:
-        """The checkpoint furthest on of a run that differs in a smaller max_epochs alone: the same run so far."""
+        """The checkpoint furthest on of a run with a smaller max_epochs, or from before a field of the configuration
+        existed, and else the same: it is this run so far."""
         found = []
         for folder in self.folder.parent.glob(f"mnist-seed{self.config.seed}-*"):
             try:
@@ -322,17 +351,16 @@ class Trainer:
             same = shorter | {"max_epochs": self.config.max_epochs} == asdict(self.config)
             # Its last epoch is scored whatever score_every says, which the longer run would not have done.
             on_grid = shorter["max_epochs"] % self.config.score_every == 0
-            if same and on_grid and shorter["max_epochs"] < self.config.max_epochs:
+            shorter_by = self.config.max_epochs - shorter["max_epochs"]
+            if same and (shorter_by == 0 or (shorter_by > 0 and on_grid)):
                 found.append(saved)
         return max(found, key=lambda saved: saved[1]["step"], default=None)
 
 
 def step_statistics(real_logits: Tensor, fake_logits: Tensor, config: TrainingConfig) -> Tensor:
     """STATISTICS of one minibatch, dropout on: mean probability D gives data and G(z), and the two losses. (4,)"""
-    softplus = torch.nn.functional.softplus
-    d_loss = config.d_loss_scale * (softplus(-real_logits).mean() + softplus(fake_logits).mean())
-    nonsaturating = config.generator_loss == "nonsaturating"
-    g_loss = softplus(-fake_logits).mean() if nonsaturating else -softplus(fake_logits).mean()
+    d_loss = config.d_loss_scale * discriminator_loss(real_logits, fake_logits)
+    g_loss = GENERATOR_LOSSES[config.generator_loss](fake_logits)
     return torch.stack([real_logits.sigmoid().mean(), fake_logits.sigmoid().mean(), d_loss, g_loss])
 
 

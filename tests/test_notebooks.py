@@ -1,5 +1,7 @@
 """The notebooks as papermill and a reader meet them."""
 
+import ast
+import dataclasses
 import re
 
 import nbformat
@@ -7,8 +9,11 @@ import papermill
 import pytest
 import yaml
 
+from gan_repro.config import TrainingConfig
+from gan_repro.download import MNIST_FILES
 from gan_repro.notebooks import NOTEBOOKS, notebook_names, run, settings
-from gan_repro.paths import ROOT
+from gan_repro.paths import RESULTS, ROOT
+from gan_repro.results import is_record_of, read_record
 
 NAMES = notebook_names()
 
@@ -83,6 +88,24 @@ def test_parameters_are_plain_literals_with_type_and_comment(name):
     (cell,) = [cell for cell in code_cells(name) if "parameters" in cell.metadata.get("tags", [])]
     for line in cell.source.splitlines():
         assert re.fullmatch(r"[a-z_]+: (int|float|str|bool) = \S.*  # .+", line), line
+
+
+def test_the_committed_record_is_of_the_run_that_03_shows_at_its_defaults():
+    known = papermill.inspect_notebook(NOTEBOOKS / "03_mnist.ipynb")
+    defaults = {name: ast.literal_eval(parameter["default"]) for name, parameter in known.items()}
+    fields = {field.name for field in dataclasses.fields(TrainingConfig)}
+    config = TrainingConfig(**{name: value for name, value in defaults.items() if name in fields})
+    md5 = {name: file.md5 for name, file in MNIST_FILES.items()}
+    record = read_record(RESULTS / "mnist" / "seed0.json")
+    assert is_record_of(record, config, md5)
+    assert set(defaults) - fields == {"results_dir", "runs_dir", "overwrite"}  # no parameter without effect
+
+
+def test_every_parameter_of_03_reaches_the_configuration():
+    (setup,) = [cell.source for cell in code_cells("03_mnist") if "TrainingConfig(" in cell.source]
+    for name in papermill.inspect_notebook(NOTEBOOKS / "03_mnist.ipynb"):
+        if name in {field.name for field in dataclasses.fields(TrainingConfig)}:
+            assert re.search(rf"\b{name}={name}\b", setup), name
 
 
 @pytest.mark.parametrize("name", NAMES)

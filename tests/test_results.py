@@ -41,7 +41,9 @@ def test_a_record_holds_what_it_takes_to_make_it_again(small_run, mnist):
     assert read_record(path) == record
     assert TrainingConfig(**record["config"]) == SMALL
     assert record["data_md5"] == mnist.md5
-    assert {"seed", "recipe", "versions", "commit", "machine", "seconds", "stopped_by", "epochs"} <= set(record)
+    assert {"seed", "recipe", "sessions", "scored_by", "seconds", "stopped_by", "epochs"} <= set(record)
+    (session,) = record["sessions"]
+    assert session["from_step"] == 0 and {"commit", "versions", "machine", "device"} <= set(session)
     assert [row["epoch"] for row in record["history"]] == [1, 2]
     assert "standard error" in record["metrics"]["G"]["plus_minus"]
 
@@ -157,6 +159,63 @@ def test_table_1_marks_what_is_quoted_and_what_is_ours(small_run, tmp_path):
     assert "quoted" in table.loc["DBN", "source"] and "quoted" not in table.loc["Adversarial nets", "source"]
     assert table.loc["Adversarial nets", "seeds"] == "1"
     assert table.loc["Adversarial nets", "paper"] == "225 ± 2"
+    assert "not as released: num_z" not in table.loc["Adversarial nets", "source"]
+    assert "num_hidden 30" in table.loc["Adversarial nets", "source"]
+
+
+def test_table_1_averages_only_runs_that_differ_in_nothing_but_the_seed(small_run, tmp_path):
+    record, _, _ = small_run
+    (tmp_path / "mnist").mkdir()
+
+    def row_with(*more):
+        for seed, change in enumerate(more, start=1):
+            other = json.loads(json.dumps(record)) | {"seed": seed}
+            other["config"] |= {"seed": seed} | change
+            other["metrics"]["G"]["test"]["authors"]["log_likelihood"] += 10
+            (tmp_path / "mnist" / f"seed{seed}.json").write_text(json.dumps(other))
+        return table1(tmp_path).set_index("model").loc["Adversarial nets"]
+
+    (tmp_path / "mnist" / "seed0.json").write_text(json.dumps(record))
+    alone = row_with()
+    assert (alone["seeds"], alone["spread"]) == ("1", "–")
+    assert row_with({"max_epochs": 1})["ours"] == alone["ours"]
+    pair = row_with({})
+    assert (pair["seeds"], pair["spread"]) == ("2", "7.1")
+    mean = record["metrics"]["G"]["test"]["authors"]["log_likelihood"] + 5
+    assert pair["ours"].startswith(f"{mean:.1f} ±")
+
+
+def test_another_kind_of_run_with_a_new_seed_does_not_enter_a_folder_of_records(small_run, mnist):
+    _, path, runs = small_run
+    short = replace(SMALL, seed=1, max_epochs=1)
+    _, where = reproduce(short, mnist, path.parent, runs=runs, show=None)
+    assert where.parent.parent == runs and not (path.parent / "seed1.json").exists()
+    _, where = reproduce(replace(SMALL, seed=1), mnist, path.parent, runs=runs, show=None)
+    assert where == path.parent / "seed1.json"
+    for suffix in (".json", ".safetensors"):
+        where.with_suffix(suffix).unlink()
+
+
+def test_a_record_whose_weights_were_lost_is_made_again_from_its_run(mnist, tmp_path):
+    record, path = reproduce(SMALL, mnist, tmp_path / "results", runs=tmp_path / "runs", show=None)
+    path.with_suffix(".safetensors").write_bytes(b"of another run")
+    again, where = reproduce(SMALL, mnist, tmp_path / "results", runs=tmp_path / "runs", show=None)
+    assert where == path and again["metrics"] == record["metrics"]
+    assert read_generator(path)
+
+
+def test_stopping_while_a_record_is_scored_leaves_the_old_record_whole(mnist, tmp_path, monkeypatch):
+    _, path = reproduce(SMALL, mnist, tmp_path, runs=tmp_path / "runs", show=None)
+    before = path.read_bytes()
+
+    def interrupted(*arguments):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr("gan_repro.results.scores_on_test_set", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            reproduce(replace(SMALL, lr=0.05), mnist, tmp_path, runs=tmp_path / "runs", overwrite=True, show=None)
+    assert path.read_bytes() == before and read_generator(path)
 
 
 def test_generated_text_goes_between_its_markers_and_nowhere_else():

@@ -109,6 +109,11 @@ def test_the_masks_are_frozen(seed, stream, step, golden):
     assert fingerprint(*dropout_masks(seed, stream, step, 200, WIDTHS, KEEP)) == golden
 
 
+def test_the_masks_of_odd_widths_are_frozen_too():
+    masks = dropout_masks(0, "masks", 0, 3, (7, 5, 3), KEEP)  # no layer fills its last word of random bits
+    assert fingerprint(*masks) == "19b6a72c0e9dbc65"
+
+
 @pytest.mark.parametrize("other", [(1, "z", 0), (0, "z_for_d", 0), (0, "z", 1)])
 def test_another_seed_stream_or_step_gives_unrelated_bits(other):
     draws = [raw_bits(*which, 8 * 5000).view(np.uint8) for which in [(0, "z", 0), other]]

@@ -1,0 +1,46 @@
+"""What a number was computed with: commit, versions, processor. Nothing that names a host or a user."""
+
+import platform
+import subprocess
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from gan_repro.paths import ROOT
+
+
+def session(device: torch.device | str = "cpu") -> dict[str, Any]:
+    """The commit, versions, machine and device of the computation that goes on now."""
+    return {"commit": commit(), "versions": versions(), "machine": machine(), "device": torch.device(device).type}
+
+
+def machine() -> dict[str, Any]:
+    """Processor model, number of threads, and system."""
+    model = platform.processor() or platform.machine()
+    cpuinfo = Path("/proc/cpuinfo")
+    if cpuinfo.exists():
+        models = [line.split(":", 1)[1].strip() for line in cpuinfo.read_text().splitlines() if "model name" in line]
+        model = models[0] if models else model
+    return {"cpu": model, "threads": torch.get_num_threads(), "platform": f"{platform.system()} {platform.machine()}"}
+
+
+def versions() -> dict[str, str]:
+    """Of what decides the bits of a result."""
+    return {"python": platform.python_version()} | {name: version(name) for name in ("torch", "torchvision", "numpy")}
+
+
+def commit() -> str:
+    """The commit of this repository's working tree, with "+" where it has changes; "unknown" outside git."""
+    try:
+        top = _git("rev-parse", "--show-toplevel")
+        if Path(top).resolve() != ROOT:  # the project lies inside another repository
+            return "unknown"
+        return _git("rev-parse", "HEAD") + ("+" if _git("status", "--porcelain") else "")
+    except (OSError, subprocess.CalledProcessError):
+        return "unknown"
+
+
+def _git(*arguments: str) -> str:
+    return subprocess.run(["git", *arguments], cwd=ROOT, capture_output=True, text=True, check=True).stdout.strip()
