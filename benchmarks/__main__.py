@@ -1,6 +1,12 @@
-"""`python -m benchmarks`: time everything, print a table, write results/bench.json and results/bench.png."""
+"""`python -m benchmarks`: time everything, print a table, write results/quick/bench.json and the plot beside it.
+
+The figures of record, results/bench.json and results/bench.png, are made on a machine that does nothing else by
+`GLIBC_TUNABLES=glibc.malloc.hugetlb=1 python -m benchmarks --record` (make sets that variable by itself). Where other
+programs disturbed the run, they are left as they were.
+"""
 
 import argparse
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -8,10 +14,11 @@ import torch
 
 from benchmarks import mnist_step, parzen_protocol
 from benchmarks.others import OtherPrograms
-from benchmarks.report import table, write
+from benchmarks.report import disturbance, table, write
 from benchmarks.timing import QUICK, Effort
 from gan_repro.paths import RESULTS
-from gan_repro.results import machine, relative
+from gan_repro.provenance import machine
+from gan_repro.results import relative
 
 TOPICS = (mnist_step.measure, parzen_protocol.measure)
 
@@ -20,28 +27,42 @@ def main(arguments: Sequence[str] | None = None) -> None:
     options = parse(arguments)
     if options.threads is not None:
         torch.set_num_threads(options.threads)
-    run(QUICK if options.quick else Effort(), options.json)
+    run(QUICK if options.quick else Effort(), options.json, of_record=options.record)
 
 
 def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
-    parser.add_argument("--threads", type=int, choices=(1, 2), help="of torch (default: all cores)")
-    parser.add_argument("--quick", action="store_true", help="few repetitions; writes into results/quick/")
+    parser.add_argument("--threads", type=positive, metavar="N", help="of torch (default: all cores)")
+    parser.add_argument("--quick", action="store_true", help="few repetitions")
     parser.add_argument("--json", type=Path, metavar="PATH", help="where to write; the plot goes beside it as .png")
+    parser.add_argument("--record", action="store_true", help="write results/bench.json, if nothing disturbed the run")
     options = parser.parse_args(arguments)
+    if options.record and (options.quick or options.json):
+        parser.error("--record goes with neither --quick nor --json")
     if options.json is None:
-        options.json = (RESULTS / "quick" if options.quick else RESULTS) / "bench.json"
+        options.json = (RESULTS if options.record else RESULTS / "quick") / "bench.json"
     return options
 
 
-def run(effort: Effort, path: Path) -> None:
-    """Measure all topics with this much effort, print the table, write path (.json) and the plot beside it."""
+def positive(text: str) -> int:
+    if not text.isdecimal() or int(text) == 0:
+        raise argparse.ArgumentTypeError(f"must be a whole number above 0, got {text!r}")
+    return int(text)
+
+
+def run(effort: Effort, path: Path, *, of_record: bool = False) -> None:
+    """Measure all topics with this much effort, print the table, write path (.json) and the plot beside it.
+
+    of_record: write nothing and exit if other programs disturbed the run, or if that is not known.
+    """
     cpu = machine()
     print(f"{cpu['cpu']}, {cpu['threads']} threads, torch {torch.__version__}\n", flush=True)
     others = OtherPrograms()
     sections = [measure(effort) for measure in TOPICS]
     other_cores = others.cores()
     print(table(sections, other_cores))
+    if of_record and (why := disturbance(other_cores)):
+        sys.exit(f"not recorded, {relative(path)} is left as it was: {why}")
     write(sections, effort, other_cores, path)
     print(f"written: {relative(path)} and {path.with_suffix('.png').name}")
 

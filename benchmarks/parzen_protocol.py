@@ -7,6 +7,7 @@ import sys
 import torch
 from torch import Tensor
 
+from benchmarks.memory import CLEAR_REFS, peak_above_present
 from benchmarks.timing import Bar, Effort, Section, Spread, interleaved, ratio
 from gan_repro.parzen import AUTHORS_SIGMAS, choose_sigma, parzen_log_likelihood
 from gan_repro.paths import ROOT
@@ -20,8 +21,8 @@ def measure(effort: Effort) -> Section:
     rows = {OURS: lambda: protocol(valid, test, samples), PRODUCTS: lambda: bare_products(valid, test, samples)}
     seconds = interleaved(rows, effort.parzen_rounds)
     bars = [Bar("protocol / its bare products", ratio(seconds[OURS], seconds[PRODUCTS]), 3, at_least=False)]
-    if sys.platform == "linux":
-        megabytes = peak_memory(effort) / 1e6
+    if CLEAR_REFS.exists():
+        megabytes = peak_memory(effort.num_images, effort.num_samples) / 1e6
         bars.append(Bar("peak memory above the inputs", Spread(megabytes, megabytes, megabytes), 300, False, "MB"))
     return Section(
         title=f"Parzen window; {len(AUTHORS_SIGMAS)} sigmas on {len(valid):,} images, one on {len(test):,}; "
@@ -52,9 +53,9 @@ def made_inputs(num_images: int, num_samples: int) -> tuple[Tensor, Tensor, Tens
     return tuple(torch.rand(n, 784, generator=draw) for n in (num_images // 10, num_images, num_samples))
 
 
-def peak_memory(effort: Effort) -> int:
+def peak_memory(num_images: int, num_samples: int) -> int:
     """Bytes by which one protocol raises the resident memory of a fresh process that holds its inputs. Linux only."""
-    command = [sys.executable, "-m", __name__, str(effort.num_images), str(effort.num_samples)]
+    command = [sys.executable, "-m", __name__, str(num_images), str(num_samples)]
     environment = os.environ | {"OMP_NUM_THREADS": str(torch.get_num_threads())}
     done = subprocess.run(command, cwd=ROOT, env=environment, check=True, stdout=subprocess.PIPE, text=True)
     return int(done.stdout)
@@ -63,19 +64,7 @@ def peak_memory(effort: Effort) -> int:
 def _main(num_images: int, num_samples: int) -> None:
     inputs = made_inputs(num_images, num_samples)
     protocol(*(rows[:10] for rows in inputs))  # libraries load on first use
-    with open("/proc/self/clear_refs", "w") as file:
-        file.write("5")  # the highest resident memory counts from now on (man 5 proc)
-    before = _resident("VmRSS")
-    protocol(*inputs)
-    print(_resident("VmHWM") - before)
-
-
-def _resident(field: str) -> int:
-    """Bytes of resident memory, now (VmRSS) or at its highest (VmHWM). getrusage's maximum would begin with that of
-    the process that started this one."""
-    with open("/proc/self/status") as file:
-        (line,) = (line for line in file if line.startswith(field + ":"))
-    return 1024 * int(line.split()[1])
+    print(peak_above_present(lambda: protocol(*inputs)))
 
 
 if __name__ == "__main__":

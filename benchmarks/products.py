@@ -19,8 +19,8 @@ class Layer(NamedTuple):
     rows_back: int  # that must know the gradient of their input
 
 
-# D sees the data and G(z) together. For the data nobody needs the gradient of the pixels: `one_pass_gradients` computes
-# it all the same (BATCH_SIZE more rows back at D.h0, 0.19 GFLOP), since its one backward pass treats all rows alike.
+# D sees the data and G(z) together. For the data nobody needs the gradient of the pixels, and `LinearOnData` computes
+# none: with BATCH_SIZE more rows back at D.h0 a step would take 0.19 GFLOP more.
 STEP_LAYERS = (
     Layer("G.h0", 100, 1200, BATCH_SIZE, 0),
     Layer("G.h1", 1200, 1200, BATCH_SIZE, BATCH_SIZE),

@@ -5,7 +5,6 @@ import json
 import os
 from collections.abc import Sequence
 from dataclasses import asdict
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -15,9 +14,18 @@ from matplotlib.axes import Axes
 from benchmarks.timing import Bar, Effort, Section, Spread, ratio, spread
 from gan_repro.figures import COLOURS, set_style
 from gan_repro.files import write_atomically
-from gan_repro.results import commit, machine, python_version
+from gan_repro.provenance import session
 
 DISTURBED = 0.1  # cores: above it, other programs disturbed the run
+
+
+def disturbance(other_cores: float | None) -> str | None:
+    """Why a run with so many cores busy with other programs (None: not known) is no run of record, or None."""
+    if other_cores is None:
+        return "whether other programs were busy meanwhile is not known on this system"
+    if other_cores > DISTURBED:
+        return f"other programs kept {other_cores:.2f} cores busy meanwhile, more than {DISTURBED:g}"
+    return None
 
 
 def table(sections: Sequence[Section], other_cores: float | None) -> str:
@@ -31,12 +39,10 @@ def table(sections: Sequence[Section], other_cores: float | None) -> str:
             rate = f"{section.gflop[name] / median * 1e3:9.0f}" if name in section.gflop else ""
             lines.append(f"  {name:34}{f'{median:.1f} ({lower:.1f} to {upper:.1f})':>28}{times:12.2f}{rate}".rstrip())
         lines += ["", *(bar_line(bar) for bar in section.bars), ""]
-    if other_cores is None:
-        lines.append("Whether other programs were busy meanwhile is not known on this system.")
+    if why := disturbance(other_cores):
+        lines.append(f"No run of record, the ratios may be noisy: {why}.")
     else:
         lines.append(f"Other programs kept {other_cores:.2f} cores busy meanwhile.")
-        if other_cores > DISTURBED:
-            lines.append("That disturbed this run: the ratios are noisy, and it is no run of record.")
     return "\n".join(lines)
 
 
@@ -50,13 +56,11 @@ def bar_line(bar: Bar) -> str:
 def record(sections: Sequence[Section], effort: Effort, other_cores: float | None) -> dict[str, Any]:
     """Everything measured, as it goes into the JSON file. Times are in seconds."""
     return {
-        "machine": machine(),
-        "versions": {name: version(name) for name in ("torch", "numpy")} | {"python": python_version()},
         "environment": {name: os.environ[name] for name in ("GLIBC_TUNABLES",) if name in os.environ},
-        "commit": commit(),
+        **session(),
         "effort": asdict(effort),
         "cores_busy_with_other_programs": other_cores,
-        "disturbed": other_cores is None or other_cores > DISTURBED,
+        "disturbed": disturbance(other_cores) is not None,
         "sections": [
             {
                 "title": section.title,

@@ -1,20 +1,17 @@
 import json
-import sys
 
 import pytest
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
-from gan_repro.models import Discriminator, Generator
-from gan_repro.paths import ROOT
-from gan_repro.steps import one_pass_gradients
-
-sys.path.insert(0, str(ROOT))  # benchmarks/ is run from the repository and not installed
-
-from benchmarks.__main__ import run
+from benchmarks import __main__ as command
+from benchmarks.others import OtherPrograms
 from benchmarks.products import bare_products, flop_of
-from benchmarks.timing import Bar, Effort, Spread, interleaved, ratio
+from benchmarks.timing import Bar, Effort, Section, Spread, interleaved, ratio
 from benchmarks.tutorial import TutorialLoop
+from gan_repro.models import Discriminator, Generator
+from gan_repro.paths import RESULTS
+from gan_repro.steps import one_pass_gradients
 
 SMALLEST = Effort(
     step_rounds=2,
@@ -28,7 +25,7 @@ SMALLEST = Effort(
 
 
 def test_a_run_times_all_rows_and_writes_what_it_prints(tmp_path, capsys):
-    run(SMALLEST, tmp_path / "bench.json")
+    command.run(SMALLEST, tmp_path / "bench.json")
     printed = capsys.readouterr().out
     record = json.loads((tmp_path / "bench.json").read_text())
     step, parzen = record["sections"]
@@ -46,6 +43,57 @@ def test_a_run_times_all_rows_and_writes_what_it_prints(tmp_path, capsys):
     assert record["machine"]["threads"] == torch.get_num_threads()
     assert record["versions"]["torch"] == torch.__version__.split("+")[0]
     assert (tmp_path / "bench.png").read_bytes().startswith(b"\x89PNG")
+
+
+@pytest.mark.parametrize(
+    "arguments, path",
+    [
+        ([], RESULTS / "quick/bench.json"),
+        (["--quick"], RESULTS / "quick/bench.json"),
+        (["--record"], RESULTS / "bench.json"),
+    ],
+)
+def test_only_a_run_of_record_writes_where_the_figures_of_record_are(arguments, path):
+    assert command.parse(arguments).json == path
+
+
+@pytest.mark.parametrize("arguments", [["--record", "--quick"], ["--record", "--json", "elsewhere.json"]])
+def test_a_run_of_record_is_a_full_one_in_its_own_place(arguments, capsys):
+    with pytest.raises(SystemExit):
+        command.parse(arguments)
+    assert "--record goes with neither --quick nor --json" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "other_cores, why",
+    [
+        (0.5, "other programs kept 0.50 cores busy meanwhile, more than 0.1"),
+        (None, "whether other programs were busy meanwhile is not known on this system"),
+        (0.05, None),
+    ],
+)
+def test_a_disturbed_run_is_not_recorded(other_cores, why, tmp_path, monkeypatch):
+    section = Section(title="one topic", seconds={"work": [2.0, 2.0], "bare": [1.0, 1.0]}, reference="bare")
+    monkeypatch.setattr(command, "TOPICS", (lambda effort: section,))
+    monkeypatch.setattr(OtherPrograms, "cores", lambda self: other_cores)
+    path = tmp_path / "bench.json"
+    if why is None:
+        command.run(SMALLEST, path, of_record=True)
+        assert not json.loads(path.read_text())["disturbed"]
+    else:
+        with pytest.raises(SystemExit, match=f"^not recorded, .*bench.json is left as it was: {why}$"):
+            command.run(SMALLEST, path, of_record=True)
+        assert not any(tmp_path.iterdir())
+        command.run(SMALLEST, path)  # no run of record, so it may be written, and says what it is
+        assert json.loads(path.read_text())["disturbed"]
+
+
+def test_any_number_of_threads_above_0_is_taken(capsys):
+    assert command.parse(["--threads", "3"]).threads == 3
+    for wrong in ("0", "-1", "1.5", "all"):
+        with pytest.raises(SystemExit):
+            command.parse(["--threads", wrong])
+        assert f"--threads: must be a whole number above 0, got '{wrong}'" in capsys.readouterr().err
 
 
 def test_rows_take_turns_and_the_first_turn_of_each_is_not_timed():
@@ -69,21 +117,31 @@ def test_a_bar_is_met_on_its_own_side_only():
     assert not Bar("", measured, 1.5, at_least=False).met
 
 
+def counted_flop(work):
+    """By torch's counter, which leaves out addmm_ unless told its formula: `LinearOnData` sums blocks by it."""
+    formulas = {torch.ops.aten.addmm_: lambda result, left, right, **_: 2 * left[0] * left[1] * right[1]}
+    with FlopCounterMode(display=False, custom_mapping=formulas) as counter:
+        work()
+    return counter.get_total_flops()
+
+
 def test_the_list_of_products_is_what_a_step_needs():
-    assert flop_of() / 1e9 == pytest.approx(2.76, abs=0.005)  # counted by hand
-    with FlopCounterMode(display=False) as counter:
-        bare_products()()
-    assert counter.get_total_flops() == flop_of()
+    g0, g1, g2 = 100 * 1200, 1200 * 1200, 1200 * 784  # weights of G's layers
+    d0, d1, d2 = 784 * 1200, 240 * 1200, 240  # of D's
+    of_G = 3 * (g0 + g1 + g2) - g0  # for each z: forward, weight's gradient, input's gradient, but not that of z
+    of_D_on_fake = 3 * (d0 + d1 + d2)
+    of_D_on_data = 3 * (d0 + d1 + d2) - d0  # the data want no gradient
+    assert flop_of() == 2 * 100 * (of_G + of_D_on_fake + of_D_on_data) == 2_763_168_000
+    assert counted_flop(bare_products()) == flop_of()
 
 
-def test_our_step_computes_these_products_and_one_that_is_not_needed():
+def test_our_step_computes_these_products_and_no_other():
     G, D = Generator(), Discriminator()
-    with FlopCounterMode(display=False) as counter:
-        one_pass_gradients(
-            G, D, torch.rand(100, 784), torch.rand(100, 100), None, generator_loss="nonsaturating", d_loss_scale=0.5
-        )
-    pixels_of_the_data = 2 * 100 * 784 * 1200  # the gradient of the real rows at D's input
-    assert counter.get_total_flops() == flop_of() + pixels_of_the_data
+    x, z = torch.rand(100, 784), torch.rand(100, 100)
+    counted = counted_flop(
+        lambda: one_pass_gradients(G, D, x, z, None, generator_loss="nonsaturating", d_loss_scale=0.5)
+    )
+    assert counted == flop_of()
 
 
 def test_the_tutorial_loop_trains_the_same_pair():

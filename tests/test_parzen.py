@@ -1,8 +1,6 @@
 """The Parzen window against closed forms, torch, the authors' formula and real digits."""
 
 import math
-import subprocess
-import sys
 import time
 
 import numpy as np
@@ -11,6 +9,8 @@ import torch
 from torch.distributions import Categorical, Independent, MixtureSameFamily, Normal
 from torch.testing import assert_close
 
+from benchmarks.memory import CLEAR_REFS
+from benchmarks.parzen_protocol import peak_memory
 from gan_repro.data import load_mnist, to_unit
 from gan_repro.parzen import (
     AUTHORS_SIGMAS,
@@ -274,28 +274,12 @@ def test_x_and_samples_on_two_devices_are_refused():
 
 # Cost
 
-PEAK_MEMORY = """
-import resource, sys, torch
-from gan_repro.parzen import parzen_log_likelihood
-x, samples = torch.rand(int(sys.argv[1]), 784), torch.rand(int(sys.argv[2]), 784)
-parzen_log_likelihood(x[:10], samples[:10], 0.2)  # libraries load on first use
-before = int(open("/proc/self/statm").read().split()[1]) * resource.getpagesize()
-parzen_log_likelihood(x, samples, 0.2)
-print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 - before)
-"""
 
-
-def peak_memory_in_mb(num_images, num_samples):
-    """Highest resident memory during one call, above what the process held before it, inputs included there."""
-    command = [sys.executable, "-c", PEAK_MEMORY, str(num_images), str(num_samples)]
-    return int(subprocess.run(command, check=True, capture_output=True, text=True).stdout) / 1e6
-
-
-@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+@pytest.mark.skipif(not CLEAR_REFS.exists(), reason="the peak of memory is read from Linux's /proc")
 def test_peak_memory_is_under_300_mb_and_flat_in_the_number_of_samples():
-    assert peak_memory_in_mb(10_000, 10_000) < 300  # the matrix of distances alone would be 400
-    few, many = peak_memory_in_mb(1000, 1000), peak_memory_in_mb(1000, 50_000)
-    assert many < few + 80  # a copy of the samples would be 157; between runs the heap varies by about 25
+    assert peak_memory(10_000, 10_000) < 300e6  # the matrix of distances alone would be 400
+    few, many = peak_memory(1000, 1000), peak_memory(1000, 50_000)
+    assert many < few + 100e6  # a copy of the samples would be 157; between runs the heap varies by about 40
 
 
 def test_the_protocol_costs_at_most_3_times_its_own_matrix_products():
