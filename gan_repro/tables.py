@@ -99,6 +99,18 @@ def our_columns(runs: list[Record], name: str, real: float) -> dict[str, Any]:
     }
 
 
+def costs(results: Path = RESULTS) -> pd.DataFrame:
+    """What the runs of record took: hours of training and scoring, and on what."""
+    rows = []
+    for record in records(results / "mnist"):
+        last = record["sessions"][-1]["machine"]
+        hours, minutes = record["seconds"] / 3600, record["seconds"] / record["epochs"] / 60
+        row = {"run": f"03_mnist, seed {record['seed']}", "epochs": record["epochs"], "hours": f"{hours:.2f}"}
+        on = f"{last['cpu']}, {last['threads']} thread(s)"
+        rows.append(row | {"minutes an epoch": f"{minutes:.2f}", "on": on})
+    return pd.DataFrame(rows, columns=["run", "epochs", "hours", "minutes an epoch", "on"])
+
+
 def oracles(results: Path = RESULTS) -> dict[str, Any] | None:
     """The score of 10,000 real training images under the same protocol, as 08_parzen_window wrote it, or None."""
     path = results / "parzen" / "oracles.json"
@@ -121,7 +133,7 @@ def between_markers(text: str, name: str, content: str) -> str:
 
 def readme(text: str) -> str:
     """README.md's text with its generated parts made anew."""
-    return between_markers(text, "table 1", markdown(table1()))
+    return between_markers(between_markers(text, "table 1", markdown(table1())), "costs", markdown(costs()))
 
 
 if __name__ == "__main__":
