@@ -778,6 +778,15 @@ def test_the_good_checkpoint_named_can_be_one_in_mid_epoch(mnist, tiny, tmp_path
         train(tiny, mnist, runs=tmp_path, show=None)
 
 
+def test_a_run_that_goes_on_from_a_shorter_one_has_a_good_checkpoint_of_its_own_at_once(mnist, tiny, tmp_path, calls):
+    train(replace(tiny, max_epochs=2), mnist, runs=tmp_path, show=None)
+    calls.append(plant_nan(25, "D"))
+    folder = run_folder(tiny, mnist.md5, tmp_path)
+    with pytest.raises(NotFiniteError, match=f"the last good checkpoint, of the end of epoch 2, is in {folder}"):
+        train(tiny, mnist, runs=tmp_path, show=None)
+    assert load_checkpoint(folder)[1]["step"] == 24
+
+
 def test_ctrl_c_saves_nothing_that_is_not_finite(mnist, tiny, tmp_path, calls):
     calls.append(plant_nan(17, "D"))
     calls.append(lambda trainer: signal.raise_signal(signal.SIGINT) if trainer.step == 17 else None)
