@@ -59,12 +59,11 @@ def dropout_masks(
     drawn = raw_bits(seed, stream, step, int(starts[-1])).view(np.uint8)
     masks = []
     for size, width, p, start, n in zip(sizes, widths, keep, starts, num_bytes, strict=False):
-        drawn_here = drawn[start : start + n]
-        if p == 1:
-            kept = np.ones(size, dtype=np.uint8)
-        elif p == 0.5:
-            kept = np.unpackbits(drawn_here, count=size)
-        else:
-            kept = drawn_here.view(np.int16) < round(p * 2**16) - 2**15  # 16 bits read as a signed number
-        masks.append(torch.from_numpy(np.multiply(kept, np.float32(1 / p), dtype=np.float32)).view(num_rows, width))
+        drawn_here, mask = drawn[start : start + n], torch.ones(num_rows, width)
+        if p == 0.5:
+            mask.copy_(torch.from_numpy(np.unpackbits(drawn_here, count=size)).view(num_rows, width))
+        elif p < 1:  # 16 bits read as a signed number
+            numbers = torch.from_numpy(drawn_here.view(np.int16)).view(num_rows, width)
+            torch.lt(numbers, round(p * 2**16) - 2**15, out=mask)  # 0 or 1, as floats
+        masks.append(mask.mul_(1 / p))
     return masks
