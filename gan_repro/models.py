@@ -26,36 +26,6 @@ class LargestPiece(torch.autograd.Function):
         return is_largest * grad.unsqueeze(1)
 
 
-class LinearOnData(torch.autograd.Function):
-    """F.linear of (n, in_features) whose first num_data rows are data: no gradient by them is computed.
-
-    That saves a training step a fifteenth of its arithmetic; left to itself, autograd takes all rows or none.
-    """
-
-    # The product is taken in blocks of 384 terms since MKL sums so when it multiplies 200 rows, but not for 100: with
-    # one thread a run that began with the gradient by all rows goes on with the same bits. To go with the next recipe.
-    BLOCK = 384
-
-    @staticmethod
-    def forward(ctx, x: Tensor, weight: Tensor, bias: Tensor, num_data: int) -> Tensor:
-        ctx.save_for_backward(x, weight)
-        ctx.num_data = num_data
-        return F.linear(x, weight, bias)
-
-    @staticmethod
-    def backward(ctx, grad: Tensor) -> tuple[Tensor | None, Tensor | None, Tensor | None, None]:
-        x, weight = ctx.saved_tensors
-        grad_x = grad_weight = grad_bias = None
-        if ctx.needs_input_grad[0]:
-            grad_x = torch.zeros_like(x)
-            of_fakes, blocks = grad_x[ctx.num_data :], grad[ctx.num_data :].split(LinearOnData.BLOCK, dim=1)
-            for grad_block, weight_block in zip(blocks, weight.split(LinearOnData.BLOCK), strict=True):
-                of_fakes.addmm_(grad_block, weight_block)
-        if ctx.needs_input_grad[1]:
-            grad_weight, grad_bias = grad.t() @ x, grad.sum(dim=0)
-        return grad_x, grad_weight, grad_bias, None
-
-
 class Maxout(nn.Module):
     """Maxout layer (Goodfellow et al., 2013): (n, in_features) -> (n, num_units), each unit the maximum of num_pieces
     linear functions of the input.
@@ -70,10 +40,12 @@ class Maxout(nn.Module):
         self.weight = nn.Parameter(torch.empty(num_pieces * num_units, in_features))
         self.bias = nn.Parameter(torch.zeros(num_pieces * num_units))
 
-    def forward(self, x: Tensor, num_data: int = 0) -> Tensor:
-        """x: (n, in_features), of which no gradient flows to the first num_data rows."""
-        pieces = LinearOnData.apply(x, self.weight, self.bias, num_data).unflatten(1, (self.num_pieces, -1))
-        return LargestPiece.apply(pieces)  # (n, num_units)
+    def pieces(self, x: Tensor) -> Tensor:
+        """The linear functions: (n, in_features) -> (n, num_pieces, num_units)."""
+        return F.linear(x, self.weight, self.bias).unflatten(1, (self.num_pieces, -1))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return LargestPiece.apply(self.pieces(x))  # (n, num_units)
 
     def extra_repr(self) -> str:
         return f"{self.weight.shape[1]}, num_units={self.num_units}, num_pieces={self.num_pieces}"
@@ -123,13 +95,10 @@ class Discriminator(nn.Module):
         self.y = nn.Linear(num_units, 1)
         self.input_widths = (num_pixels, num_units, num_units)  # of the three layers' inputs, for dropout
 
-    def forward(self, x: Tensor, masks: Sequence[Tensor] | None = None, *, num_data: int = 0) -> Tensor:
-        """x: (n, num_pixels); masks: for each layer the multipliers of its input, or None for no dropout.
-
-        num_data: how many leading rows of x are data, to which no gradient has to flow.
-        """
+    def forward(self, x: Tensor, masks: Sequence[Tensor] | None = None) -> Tensor:
+        """x: (n, num_pixels); masks: for each layer the multipliers of its input, or None for no dropout."""
         masks = (1, 1, 1) if masks is None else masks
-        x = self.h0(x * masks[0], num_data)
+        x = self.h0(x * masks[0])
         x = self.h1(x * masks[1])
         return self.y(x * masks[2])  # (n, 1)
 

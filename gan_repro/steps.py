@@ -1,7 +1,7 @@
-"""One generator update's gradients: Algorithm 1 as printed, the released simultaneous form, and that form in one pass.
+"""One generator update's gradients: Algorithm 1 as printed, and the released simultaneous form.
 
-Each function leaves the gradients in `.grad`, as autograd does, and returns the logits of D on data and on G(z). The
-plain forms are the definition; a test holds the fast one to them.
+Each function leaves the gradients in `.grad`, as autograd does, and returns the logits of D on data and on G(z). These
+plain forms are the definition; `one_pass` is the released form made fast.
 """
 
 from collections.abc import Sequence
@@ -50,43 +50,6 @@ def two_pass_gradients(
     fake_masks = None if masks is None else [mask[len(x) :] for mask in masks]
     generator_gradients(G, D, z, fake_masks, generator_loss=generator_loss)
     return real_logits, fake_logits
-
-
-def one_pass_gradients(
-    G: nn.Module, D: nn.Module, x: Tensor, z: Tensor, masks: Masks, *, generator_loss: str, d_loss_scale: float
-) -> tuple[Tensor, Tensor]:
-    """The same gradients as `two_pass_gradients` from one pass of G, one of D and one backward.
-
-    D treats rows independently, and for a generated row the two losses differ only in their derivative by its logit.
-    So D's loss is sent back through D once, and each row that reaches G is rescaled by the ratio of the derivatives:
-    -exp(-logit) / d_loss_scale (nonsaturating) or -1 / d_loss_scale (minimax). To survive any logit in float32, the
-    derivatives are taken in float64 and sent back relative to the largest of the minibatch, none smaller than 2^-64
-    of it: too small a part of D's sum to matter, yet large enough to be scaled up to G's.
-    """
-    m = len(x)
-    fake = G(z)  # (m, num_pixels)
-    fake_input = fake.detach().requires_grad_()
-    logits = D(torch.cat([x, fake_input]), masks, num_data=m)  # (2m, 1)
-    real_logits, fake_logits = logits.detach().double().chunk(2)
-
-    d_derivative = d_loss_scale / m * torch.cat([-torch.sigmoid(-real_logits), torch.sigmoid(fake_logits)])
-    if generator_loss == "nonsaturating":
-        g_derivative = -torch.sigmoid(-fake_logits) / m
-    else:
-        g_derivative = -torch.sigmoid(fake_logits) / m
-    largest = d_derivative.abs().amax().clamp_min(1e-300)
-    seed = d_derivative / largest  # (2m, 1)
-    seed[m:].clamp_(min=2.0**-64)
-
-    parameters = list(D.parameters())
-    *d_grads, fake_grad = torch.autograd.grad(logits, [*parameters, fake_input], seed.to(logits.dtype))
-    for parameter, grad in zip(parameters, d_grads, strict=True):
-        parameter.grad = grad.mul_(largest)
-    fake_grad.mul_((g_derivative / seed[m:]).to(fake_grad.dtype))
-    parameters = list(G.parameters())
-    for parameter, grad in zip(parameters, torch.autograd.grad(fake, parameters, fake_grad), strict=True):
-        parameter.grad = grad
-    return logits[:m].detach(), logits[m:].detach()
 
 
 def _set_gradients(net: nn.Module, loss: Tensor) -> None:

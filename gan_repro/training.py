@@ -1,4 +1,4 @@
-"""Algorithm 1: the training of G and D, resumable at any moment with the same bits as if never stopped."""
+"""A training run: Algorithm 1 from start to stopping rule, resumable with the bits of one that never stopped."""
 
 import hashlib
 import json
@@ -17,25 +17,17 @@ from filelock import FileLock, Timeout
 from torch import Tensor
 
 from gan_repro.checkpoints import load_checkpoint, save_checkpoint
-from gan_repro.config import TrainingConfig, learning_rate, momentum
-from gan_repro.data import MNIST, to_unit
-from gan_repro.losses import GENERATOR_LOSSES, discriminator_loss
-from gan_repro.models import Discriminator, Generator
+from gan_repro.config import TrainingConfig
+from gan_repro.data import MNIST
+from gan_repro.game import STATISTICS, Game
 from gan_repro.paths import RUNS
 from gan_repro.progress import Progress
 from gan_repro.provenance import session
 from gan_repro.scoring import validation_scores
-from gan_repro.steps import (
-    discriminator_gradients,
-    generator_gradients,
-    one_pass_gradients,
-    two_pass_gradients,
-)
-from gan_repro.streams import dropout_masks, epoch_order, sample_noise
 
-RECIPE = 1  # of training: to be raised by any change that changes a bit of a run's result
-EMA_INTERVAL = 10  # steps between two updates of the average of G's weights, each with ema_decay ** EMA_INTERVAL
-STATISTICS = ("D_x", "D_G_z", "d_loss", "g_loss")
+# To be raised by a change of what is computed: draws, formulas, schedule. One that changes rounding alone, as another
+# processor would, is told by the commits that a run lists with its sessions.
+RECIPE = 1
 
 
 class NotFiniteError(RuntimeError):
@@ -108,89 +100,12 @@ class Trainer:
             if getattr(config, name) > len(images):
                 raise ValueError(f"{name} is {getattr(config, name)}: there are only {len(images)} such images")
         self.config, self.mnist, self.folder, self.device = config, mnist, folder, device
-        self.x = mnist.train[: config.num_train].to(device)  # uint8
-        init = torch.Generator().manual_seed(config.seed)
-        self.G = Generator(num_z=config.num_z, num_hidden=config.num_hidden)
-        self.G.initialize(init, pixel_means=to_unit(mnist.train[: config.num_train]).mean(dim=0)).to(device)
-        self.D = Discriminator(num_units=config.num_units, num_pieces=config.num_pieces)
-        self.D.initialize(init).to(device)
-        self.ema = [parameter.detach().clone() for parameter in self.G.parameters()]
-        self.optimizers = {
-            name: torch.optim.SGD(net.parameters(), lr=config.lr, momentum=config.momentum, fused=True)
-            for name, net in (("G", self.G), ("D", self.D))
-        }
-        self.statistics = torch.zeros(config.steps_per_epoch, len(STATISTICS), device=device)  # of this epoch
-        self.step = 0  # generator updates done
+        self.game = Game(config, mnist.train[: config.num_train].to(device))
         self.saved_step = 0  # those in the checkpoint
         self.history: list[dict[str, Any]] = []
         self.best: dict[str, Best] = {}
         self.seconds = 0.0
         self.sessions: list[dict[str, Any]] = []
-        self.order_epoch = None  # whose order of the data is at hand
-
-    # Algorithm 1 ---------------------------------------------------------------------------------------------------
-
-    def update(self) -> None:
-        """One generator update, with the discriminator updates that go with it."""
-        c, t = self.config, self.step
-        if c.step == "alternating":  # Algorithm 1
-            for j in range(c.k):
-                x, z, masks = self.draws(t * c.k + j, "z_for_d", "masks_for_d")
-                real_logits, _ = discriminator_gradients(self.G, self.D, x, z, masks, d_loss_scale=c.d_loss_scale)
-                self.apply("D")
-            z, masks = self.noise("z", t), self.masks("masks", t, c.batch_size)
-            fake_logits = generator_gradients(self.G, self.D, z, masks, generator_loss=c.generator_loss)
-            self.apply("G")
-        else:  # as released: both at once, on the same z and masks
-            x, z, masks = self.draws(t, "z", "masks")
-            gradients = one_pass_gradients if c.step == "simultaneous" else two_pass_gradients
-            real_logits, fake_logits = gradients(
-                self.G, self.D, x, z, masks, generator_loss=c.generator_loss, d_loss_scale=c.d_loss_scale
-            )
-            self.apply("D")
-            self.apply("G")
-        self.statistics[t % c.steps_per_epoch] = step_statistics(real_logits, fake_logits, c)
-        self.step += 1
-        if self.step % EMA_INTERVAL == 0:
-            weight = 1 - c.ema_decay**EMA_INTERVAL
-            torch._foreach_lerp_(self.ema, [p.detach() for p in self.G.parameters()], weight)
-
-    def draws(self, minibatch: int, z: str, masks: str) -> tuple[Tensor, Tensor, list[Tensor]]:
-        """A minibatch of data, one of noise, and D's dropout masks for both."""
-        c = self.config
-        epoch, i = divmod(minibatch, c.steps_per_epoch)
-        rows = self.order(epoch)[i * c.batch_size : (i + 1) * c.batch_size]
-        return to_unit(self.x[rows]), self.noise(z, minibatch), self.masks(masks, minibatch, 2 * c.batch_size)
-
-    def order(self, epoch: int) -> Tensor:
-        if self.order_epoch != epoch:
-            self.order_epoch, self.order_at_hand = epoch, self.put(epoch_order(self.config.seed, epoch, len(self.x)))
-        return self.order_at_hand
-
-    def noise(self, stream: str, step: int) -> Tensor:
-        c = self.config
-        return self.put(sample_noise(c.noise, c.seed, stream, step, (c.batch_size, c.num_z)))
-
-    def masks(self, stream: str, step: int, num_rows: int) -> list[Tensor]:
-        drawn = dropout_masks(self.config.seed, stream, step, num_rows, self.D.input_widths, self.config.keep)
-        return [self.put(mask) for mask in drawn]
-
-    def put(self, drawn: Tensor) -> Tensor:
-        return drawn.to(self.device, non_blocking=True)  # else a GPU would have to finish its work first
-
-    def apply(self, name: str) -> None:
-        """v <- momentum v - lr grad, weights <- weights + v (pylearn2's Momentum), by torch's SGD.
-
-        torch keeps b = -v / lr, so that a change of lr would change v: the ratio of the two rates undoes that.
-        """
-        lr = learning_rate(self.config, self.step)
-        (group,) = self.optimizers[name].param_groups
-        of_epoch = momentum(self.config, self.step // self.config.steps_per_epoch + 1)
-        group["momentum"] = max(of_epoch * group["lr"] / lr, 1e-30)  # torch keeps no b where momentum is 0
-        group["lr"] = lr
-        self.optimizers[name].step()
-
-    # The run -------------------------------------------------------------------------------------------------------
 
     def run(self, show: Callable[[str], None] | None) -> Run:
         """From the last checkpoint, or the start, to the end."""
@@ -216,7 +131,7 @@ class Trainer:
 
     def begin_session(self) -> None:
         """Note what trains from here on, and say so where that means other bits than before."""
-        now = session(self.device) | {"from_step": self.step}
+        now = session(self.device) | {"from_step": self.game.step}
         for key in ("versions", "machine", "device"):
             if self.sessions and self.sessions[-1][key] != now[key]:
                 warnings.warn(
@@ -228,17 +143,18 @@ class Trainer:
 
     def run_epoch(self, interrupted: list[bool], progress: Progress) -> None:
         began, seconds_before, per_epoch = time.perf_counter(), self.seconds, self.config.steps_per_epoch
-        while self.step < (len(self.history) + 1) * per_epoch:
-            self.update()
+        game = self.game
+        while game.step < (len(self.history) + 1) * per_epoch:
+            game.update()
             self.seconds = seconds_before + time.perf_counter() - began
             if interrupted:
                 self.check_finite()
                 self.save()
-                raise KeyboardInterrupt(f"stopped after step {self.step}; {self.folder} holds the checkpoint")
-            progress.step(self.step % per_epoch or per_epoch, self.seconds)
+                raise KeyboardInterrupt(f"stopped after step {game.step}; {self.folder} holds the checkpoint")
+            progress.step(game.step % per_epoch or per_epoch, self.seconds)
         self.check_finite()
         row = {"epoch": len(self.history) + 1}
-        row |= dict(zip(STATISTICS, self.statistics.double().mean(dim=0).tolist(), strict=True))
+        row |= dict(zip(STATISTICS, game.statistics().double().mean(dim=0).tolist(), strict=True))
         if row["epoch"] % self.config.score_every == 0 or row["epoch"] == self.config.max_epochs:
             row |= self.score(row["epoch"])
         self.history.append(row)
@@ -249,9 +165,7 @@ class Trainer:
     def score(self, epoch: int) -> dict[str, Any]:
         """Score G and its average on the validation images, and keep the best of each."""
         scores = {}
-        for name, weights in (("G", list(self.G.parameters())), ("ema", self.ema)):
-            G = Generator(num_z=self.config.num_z, num_hidden=self.config.num_hidden).to(self.device)
-            G.load_state_dict(dict(zip(self.G.state_dict(), (w.detach() for w in weights), strict=True)))
+        for name, G in (("G", self.game.G), ("ema", self.game.ema)):
             scores[name] = validation_scores(G, self.mnist, self.config)
             if name not in self.best or score_of(scores[name]) > score_of(self.best[name].scores):
                 copies = {key: value.clone() for key, value in G.state_dict().items()}
@@ -268,17 +182,17 @@ class Trainer:
     def check_finite(self) -> None:
         """Raise NotFiniteError if a loss of this epoch or a weight is NaN or infinite. Looks once an epoch: a look at
         every step would make a GPU wait."""
-        done = self.step - len(self.history) * self.config.steps_per_epoch
-        bad_steps = (~self.statistics[:done].isfinite().all(dim=1)).nonzero()
+        statistics = self.game.statistics()
+        bad_steps = (~statistics.isfinite().all(dim=1)).nonzero()
         bad_weights = [
             f"{name}.{key}"
-            for name, net in (("G", self.G), ("D", self.D))
+            for name, net in (("G", self.game.G), ("D", self.game.D))
             for key, value in net.state_dict().items()
             if not value.isfinite().all()
         ]
         if len(bad_steps) == 0 and not bad_weights:
             return
-        first = int(bad_steps[0]) + 1 if len(bad_steps) else done
+        first = int(bad_steps[0]) + 1 if len(bad_steps) else len(statistics)
         what = "a loss is" if len(bad_steps) else f"the weight {bad_weights[0]} is"
         epoch, step = divmod(self.saved_step, self.config.steps_per_epoch)
         where = f"step {step} of epoch {epoch + 1}" if step else f"the end of epoch {epoch}"
@@ -292,25 +206,21 @@ class Trainer:
 
     def save(self) -> None:
         tensors = {
-            "G": self.G.state_dict(),
-            "D": self.D.state_dict(),
-            "ema": self.ema,
-            "optimizers": {name: optimizer.state_dict() for name, optimizer in self.optimizers.items()},
-            "statistics": self.statistics,
+            "game": self.game.state_dict(),
             "best": {name: best.weights for name, best in self.best.items()},
         }
         facts = {
             "recipe": RECIPE,
             "config": asdict(self.config),
             "data_md5": self.mnist.md5,
-            "step": self.step,
+            "step": self.game.step,
             "history": self.history,
             "best": {name: [best.epoch, best.scores] for name, best in self.best.items()},
             "seconds": self.seconds,
             "sessions": self.sessions,
         }
         save_checkpoint(self.folder, tensors, facts)
-        self.saved_step = self.step
+        self.saved_step = self.game.step
 
     def resume(self) -> None:
         """Take up the state of this run's checkpoint, or else of a run that this one prolongs."""
@@ -319,21 +229,28 @@ class Trainer:
         if saved is None:
             return
         tensors, facts = saved
-        self.G.load_state_dict(tensors["G"])
-        self.D.load_state_dict(tensors["D"])
-        for average, value in zip(self.ema, tensors["ema"], strict=True):
-            average.copy_(value)
-        for name, optimizer in self.optimizers.items():
-            optimizer.load_state_dict(tensors["optimizers"][name])
-        self.statistics.copy_(tensors["statistics"])
-        self.step, self.history, self.seconds = facts["step"], facts["history"], facts["seconds"]
+        state = tensors["game"] if "game" in tensors else self.of_torchs_optimizer(tensors)
+        self.game.load_state_dict(state, facts["step"])
+        self.history, self.seconds = facts["history"], facts["seconds"]
         self.sessions = facts.get("sessions", [])  # not kept by the first checkpoints
         for name, (epoch, scores) in facts["best"].items():
             weights = {key: value.to(self.device) for key, value in tensors["best"][name].items()}
             self.best[name] = Best(epoch, scores, weights)
-        self.saved_step = self.step
+        self.saved_step = self.game.step
         if own is None:
             self.save()
+
+    def of_torchs_optimizer(self, tensors: dict[str, Any]) -> dict[str, Any]:
+        """The state of the game in a checkpoint from when torch.optim.SGD kept b = -v / lr, taken at an epoch's end.
+        To go when the runs that began so have ended."""
+        state = self.game.state_dict() | {"G": tensors["G"], "D": tensors["D"]}
+        state["ema"] = dict(zip(state["ema"], tensors["ema"], strict=True))
+        for name in ("G", "D"):
+            optimizer = tensors["optimizers"][name]
+            buffers = [optimizer["state"][i]["momentum_buffer"] for i in optimizer["param_groups"][0]["params"]]
+            v = [-optimizer["param_groups"][0]["lr"] * b for b in buffers]
+            state[f"v_{name}"] = dict(zip(state[f"v_{name}"], v, strict=True))
+        return state
 
     def shorter_run(self) -> tuple[dict[str, Any], dict[str, Any]] | None:
         """The checkpoint furthest on of a run with a smaller max_epochs, or from before a field of the configuration
@@ -355,13 +272,6 @@ class Trainer:
             if same and (shorter_by == 0 or (shorter_by > 0 and on_grid)):
                 found.append(saved)
         return max(found, key=lambda saved: saved[1]["step"], default=None)
-
-
-def step_statistics(real_logits: Tensor, fake_logits: Tensor, config: TrainingConfig) -> Tensor:
-    """STATISTICS of one minibatch, dropout on: mean probability D gives data and G(z), and the two losses. (4,)"""
-    d_loss = config.d_loss_scale * discriminator_loss(real_logits, fake_logits)
-    g_loss = GENERATOR_LOSSES[config.generator_loss](fake_logits)
-    return torch.stack([real_logits.sigmoid().mean(), fake_logits.sigmoid().mean(), d_loss, g_loss])
 
 
 def score_of(scores: dict[str, dict[str, float]]) -> float:

@@ -9,9 +9,10 @@ from benchmarks.others import OtherPrograms
 from benchmarks.products import bare_products, flop_of
 from benchmarks.timing import Bar, Effort, Section, Spread, interleaved, ratio
 from benchmarks.tutorial import TutorialLoop
+from gan_repro.config import TrainingConfig
+from gan_repro.game import Game
 from gan_repro.models import Discriminator, Generator
 from gan_repro.paths import RESULTS
-from gan_repro.steps import one_pass_gradients
 
 SMALLEST = Effort(
     step_rounds=2,
@@ -118,7 +119,7 @@ def test_a_bar_is_met_on_its_own_side_only():
 
 
 def counted_flop(work):
-    """By torch's counter, which leaves out addmm_ unless told its formula: `LinearOnData` sums blocks by it."""
+    """By torch's counter, which leaves out addmm_ unless told its formula: the step adds to its velocities by it."""
     formulas = {torch.ops.aten.addmm_: lambda result, left, right, **_: 2 * left[0] * left[1] * right[1]}
     with FlopCounterMode(display=False, custom_mapping=formulas) as counter:
         work()
@@ -129,19 +130,15 @@ def test_the_list_of_products_is_what_a_step_needs():
     g0, g1, g2 = 100 * 1200, 1200 * 1200, 1200 * 784  # weights of G's layers
     d0, d1, d2 = 784 * 1200, 240 * 1200, 240  # of D's
     of_G = 3 * (g0 + g1 + g2) - g0  # for each z: forward, weight's gradient, input's gradient, but not that of z
-    of_D_on_fake = 3 * (d0 + d1 + d2)
-    of_D_on_data = 3 * (d0 + d1 + d2) - d0  # the data want no gradient
-    assert flop_of() == 2 * 100 * (of_G + of_D_on_fake + of_D_on_data) == 2_763_168_000
+    of_D_on_fake = 3 * (d0 + d1 + d2) - d2  # the derivative of a logit by its inputs is the weight itself
+    of_D_on_data = 3 * (d0 + d1 + d2) - d2 - d0  # the data want no gradient
+    assert flop_of() == 2 * 100 * (of_G + of_D_on_fake + of_D_on_data) == 2_763_072_000
     assert counted_flop(bare_products()) == flop_of()
 
 
 def test_our_step_computes_these_products_and_no_other():
-    G, D = Generator(), Discriminator()
-    x, z = torch.rand(100, 784), torch.rand(100, 100)
-    counted = counted_flop(
-        lambda: one_pass_gradients(G, D, x, z, None, generator_loss="nonsaturating", d_loss_scale=0.5)
-    )
-    assert counted == flop_of()
+    game = Game(TrainingConfig(num_train=100), torch.zeros(100, 784, dtype=torch.uint8))
+    assert counted_flop(game.update) == flop_of()
 
 
 def test_the_tutorial_loop_trains_the_same_pair():

@@ -5,12 +5,11 @@ import math
 import numpy as np
 import pytest
 import torch
-import torch.nn.functional as F
 from scipy import stats
 from torch.testing import assert_close
 
 from gan_repro.data import to_unit
-from gan_repro.models import Discriminator, Generator, LargestPiece, LinearOnData, Maxout
+from gan_repro.models import Discriminator, Generator, LargestPiece, Maxout
 
 
 def normal(*shape, seed=0, dtype=torch.float64):
@@ -135,35 +134,6 @@ def test_maxout_of_one_piece_is_linear():
 
 
 # The first layer of D, where half the rows are data
-
-
-@pytest.mark.parametrize("num_data", [0, 1, 5, 9])
-@pytest.mark.parametrize("out_features", [4, LinearOnData.BLOCK, 2 * LinearOnData.BLOCK + 7])
-def test_a_layer_on_data_is_linear_and_all_its_gradients_but_those_by_data_are_right(num_data, out_features):
-    x, weight, bias = normal(9, 6).requires_grad_(), normal(out_features, 6, seed=1), normal(out_features, seed=2)
-    inputs, grad = (x, weight.requires_grad_(), bias.requires_grad_()), normal(9, out_features, seed=3)
-    out = LinearOnData.apply(*inputs, num_data)
-    assert torch.equal(out, F.linear(*inputs))
-    by_x, by_weight, by_bias = torch.autograd.grad(out, inputs, grad)
-    expected = torch.autograd.grad(F.linear(*inputs), inputs, grad)
-    assert torch.equal(by_x[:num_data], torch.zeros(num_data, 6, dtype=torch.float64))
-    assert_close((by_x[num_data:], by_weight, by_bias), (expected[0][num_data:], *expected[1:]))
-
-
-def test_a_layer_without_data_has_the_gradients_of_finite_differences():
-    inputs = [normal(*shape, seed=i).requires_grad_() for i, shape in enumerate([(3, 4), (5, 4), (5,)])]
-    assert torch.autograd.gradcheck(lambda *inputs: LinearOnData.apply(*inputs, 0), inputs)
-
-
-def test_d_can_be_told_which_rows_are_data_without_change_to_the_others_gradients():
-    D, x = small_D(), normal(8, 10).requires_grad_()
-    assert torch.equal(D(x, num_data=3), D(x))
-    gradients = [
-        torch.autograd.grad(D(x, num_data=num_data), [x, *D.parameters()], normal(8, 1, seed=1)) for num_data in (3, 0)
-    ]
-    assert gradients[0][0][:3].count_nonzero() == 0
-    assert_close(gradients[0][0][3:], gradients[1][0][3:])
-    assert_close(gradients[0][1:], gradients[1][1:])
 
 
 # The nets

@@ -10,6 +10,7 @@ from scipy.special import logsumexp
 
 from gan_repro.config import TrainingConfig
 from gan_repro.data import to_unit
+from gan_repro.game import Game
 from gan_repro.results import (
     ResultsError,
     is_record_of,
@@ -20,7 +21,6 @@ from gan_repro.results import (
 )
 from gan_repro.scoring import TEST_DRAW, draw_samples, parzen_scores, scores_on_test_set
 from gan_repro.tables import PAPER_MNIST, between_markers, markdown, table1
-from gan_repro.training import Trainer
 from gan_repro.verify import verify
 
 SMALL = TrainingConfig(
@@ -63,7 +63,7 @@ def test_the_number_of_record_is_that_of_the_kept_weights_by_another_s_parzen_co
 
 def test_a_finished_run_is_read_and_not_trained_again(small_run, mnist, monkeypatch):
     record, path, runs = small_run
-    monkeypatch.setattr(Trainer, "update", lambda self: pytest.fail("it trains"))
+    monkeypatch.setattr(Game, "update", lambda self: pytest.fail("it trains"))
     lines = []
     again, where = reproduce(SMALL, mnist, path.parent, runs=runs.with_name("no runs"), show=lines.append)
     assert (again, where) == (record, path)

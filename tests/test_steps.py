@@ -9,18 +9,27 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch.testing import assert_close
 
+from gan_repro.game import learn, zeros_like
 from gan_repro.models import Discriminator, Generator
-from gan_repro.steps import (
-    discriminator_gradients,
-    generator_gradients,
-    one_pass_gradients,
-    two_pass_gradients,
-)
+from gan_repro.one_pass import one_pass_update
+from gan_repro.steps import discriminator_gradients, generator_gradients, two_pass_gradients
 from gan_repro.streams import dropout_masks
 
 M, NUM_Z, NUM_PIXELS, NUM_UNITS = 8, 5, 20, 24  # more units than rows, so that any logits can be had
 SMALLEST_NORMAL = torch.finfo(torch.float32).tiny
 LOSSES = ("nonsaturating", "minimax")
+
+
+def one_pass_gradients(G, D, x, z, masks, **losses):
+    """What the update takes for the gradients: with lr 1, momentum 0, the velocities are minus them. In `.grad`."""
+    if masks is None:
+        masks = [torch.ones(2 * len(x), width, dtype=x.dtype) for width in D.input_widths]
+    v_G, v_D = zeros_like(G), zeros_like(D)
+    logits = one_pass_update(copy.deepcopy(G), copy.deepcopy(D), v_G, v_D, x, z, masks, lr=1, momentum=0, **losses)
+    for net, velocity in ((G, v_G), (D, v_D)):
+        for parameter, v in zip(net.parameters(), velocity.parameters(), strict=True):
+            parameter.grad = -v
+    return logits
 
 
 class Case:
@@ -129,12 +138,11 @@ def test_a_d_step_leaves_g_alone_and_a_g_step_leaves_d_alone():
     assert_close(before, (case.G.state_dict(), case.D.state_dict()), rtol=0, atol=0)
 
 
-@pytest.mark.parametrize("form", [one_pass_gradients, two_pass_gradients])
-def test_gradients_replace_what_was_there_and_move_no_weight(form):
+def test_gradients_replace_what_was_there_and_move_no_weight():
     case, losses = Case(with_masks=True), {"generator_loss": "nonsaturating", "d_loss_scale": 0.5}
     before = copy.deepcopy((case.G.state_dict(), case.D.state_dict()))
-    first = case.gradients(form, **losses)
-    form(case.G, case.D, case.x, case.z, case.masks, **losses)  # over the gradients of the first call
+    first = case.gradients(two_pass_gradients, **losses)
+    two_pass_gradients(case.G, case.D, case.x, case.z, case.masks, **losses)  # over the gradients of the first call
     again = [parameter.grad for net in (case.G, case.D) for parameter in net.parameters()]
     assert_close(again, list(first.values()), rtol=0, atol=0)
     assert_close(before, (case.G.state_dict(), case.D.state_dict()), rtol=0, atol=0)
@@ -179,6 +187,30 @@ def test_one_pass_holds_at_the_released_sizes_on_real_digits(mnist, generator_lo
         gradients.append([parameter.grad for net in (G, D) for parameter in net.parameters()])
     for one, two in zip(*gradients, strict=True):
         assert (one - two).norm() <= 1e-6 * two.norm()
+
+
+@pytest.mark.parametrize("momentum", [0.0, 0.7])
+def test_one_pass_moves_the_weights_as_two_passes_and_pylearn2s_momentum_do(momentum):
+    case, losses = Case(with_masks=True), {"generator_loss": "nonsaturating", "d_loss_scale": 0.5}
+    plain, rates = copy.deepcopy(case), {"lr": 0.3, "momentum": momentum}
+    velocities, plain_velocities = ([zeros_like(net) for net in (case.G, case.D)] for _ in range(2))
+    for _ in range(4):
+        one_pass_update(case.G, case.D, *velocities, case.x, case.z, case.masks, **losses, **rates)
+        two_pass_gradients(plain.G, plain.D, plain.x, plain.z, plain.masks, **losses)
+        for net, velocity in zip((plain.G, plain.D), plain_velocities, strict=True):
+            learn(net, velocity, **rates)
+    for net, other in zip((case.G, case.D, *velocities), (plain.G, plain.D, *plain_velocities), strict=True):
+        assert_close(net.state_dict(), other.state_dict(), rtol=1e-9, atol=1e-12)
+    assert (case.G.h0.weight - Case(with_masks=True).G.h0.weight).abs().max() > 0.01
+
+
+def test_a_maximum_that_two_pieces_share_is_treated_alike_in_one_pass_and_in_two():
+    case, losses = Case(with_masks=True), {"generator_loss": "minimax", "d_loss_scale": 1.0}
+    with torch.no_grad():
+        case.D.h0.weight[NUM_UNITS : 2 * NUM_UNITS] = case.D.h0.weight[:NUM_UNITS]  # two pieces of each unit are one
+        case.D.h0.bias[NUM_UNITS : 2 * NUM_UNITS] = case.D.h0.bias[:NUM_UNITS]
+    one, two = (case.gradients(form, **losses) for form in (one_pass_gradients, two_pass_gradients))
+    assert_close(one, two, rtol=1e-9, atol=1e-12)
 
 
 # One pass in float32, where logits saturate: each parameter's gradient has to be met to a thousandth of its norm. Two

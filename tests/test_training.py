@@ -23,20 +23,13 @@ from torch.testing import assert_close
 
 import gan_repro.training
 from gan_repro.checkpoints import load_checkpoint, save_checkpoint
-from gan_repro.config import CHOICES, TrainingConfig
+from gan_repro.config import CHOICES, TrainingConfig, learning_rate, momentum
 from gan_repro.data import to_unit
+from gan_repro.game import EMA_INTERVAL, STATISTICS, Game, learn, zeros_like
 from gan_repro.models import Discriminator, Generator
 from gan_repro.scoring import validation_scores
 from gan_repro.streams import dropout_masks, epoch_order, sample_noise
-from gan_repro.training import (
-    EMA_INTERVAL,
-    STATISTICS,
-    NotFiniteError,
-    Trainer,
-    interrupt_flag,
-    run_folder,
-    train,
-)
+from gan_repro.training import NotFiniteError, Trainer, interrupt_flag, run_folder, train
 
 INITIALIZE = Discriminator.initialize
 FIELDS = [field.name for field in fields(TrainingConfig)]
@@ -87,15 +80,15 @@ def lively():
 
 @pytest.fixture
 def calls(monkeypatch):
-    """Calls each function put into it after every update, with the trainer."""
-    functions, update = [], Trainer.update
+    """Calls each function put into it after every update, with the game."""
+    functions, update = [], Game.update
 
     def update_and_call(self):
         update(self)
         for function in functions:
             function(self)
 
-    monkeypatch.setattr(Trainer, "update", update_and_call)
+    monkeypatch.setattr(Game, "update", update_and_call)
     return functions
 
 
@@ -103,7 +96,7 @@ def calls(monkeypatch):
 def no_training():
     """Within it, an update is an error."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Trainer, "update", lambda self: pytest.fail("the run was trained"))
+        patch.setattr(Game, "update", lambda self: pytest.fail("the run was trained"))
         yield
 
 
@@ -177,54 +170,50 @@ def by_hand(config, mnist, G, D, num_steps):
 
 @pytest.mark.parametrize("generator_loss", CHOICES["generator_loss"])
 @pytest.mark.parametrize("step, k", [("simultaneous", 1), ("two_pass", 1), ("alternating", 1), ("alternating", 2)])
-def test_updates_are_those_of_the_algorithm_written_out(mnist, tiny, tmp_path, step, k, generator_loss):
+def test_updates_are_those_of_the_algorithm_written_out(mnist, tiny, step, k, generator_loss):
     config = replace(tiny, step=step, k=k, generator_loss=generator_loss, num_train=250, seed=3)  # epochs of 5 steps
     config = replace(config, noise="gaussian", d_loss_scale=0.75, keep_input=0.9, keep_hidden=0.6)
     config = replace(config, lr_decay=1.1, momentum=0.3, final_momentum=0.9, momentum_saturates=3)
-    trainer = Trainer(config, mnist, tmp_path, CPU)
+    game = Game(config, mnist.train[: config.num_train])
     G, D = Generator(num_z=8, num_hidden=24), Discriminator(num_units=12, num_pieces=3)
-    G.load_state_dict(trainer.G.state_dict())
-    D.load_state_dict(trainer.D.state_dict())
+    G.load_state_dict(game.G.state_dict())
+    D.load_state_dict(game.D.state_dict())
     before = weights(G), weights(D)
     for _ in range(10):  # two epochs, the second of other momentum; with k = 2 four orders of the data
-        trainer.update()
+        game.update()
     statistics = by_hand(config, mnist, G, D, 10)
-    for theirs, ours, start in zip((G, D), (trainer.G, trainer.D), before, strict=True):
+    for theirs, ours, start in zip((G, D), (game.G, game.D), before, strict=True):
         moved = weights(theirs) - start
         assert moved.norm() > 0.01
         assert (weights(ours) - start - moved).norm() < 1e-3 * moved.norm()
-    assert_close(trainer.statistics, statistics[5:], rtol=1e-4, atol=1e-5)
+    assert_close(game.statistics(), statistics[5:], rtol=1e-4, atol=1e-5)
 
 
 @pytest.mark.parametrize("first, final", [(0.9, 0.2), (0.0, 0.9), (0.0, 0.0)])
-def test_applied_gradients_move_the_weights_as_pylearn2s_momentum_does(mnist, tiny, tmp_path, first, final):
+def test_gradients_move_the_weights_as_pylearn2s_momentum_does(tiny, first, final):
     config = replace(tiny, num_train=100, lr=0.3, lr_decay=1.05, min_lr=0.01, momentum=first, final_momentum=final)
     config = replace(config, momentum_saturates=20)  # epochs of 2 steps
-    trainer = Trainer(config, mnist, tmp_path, CPU)
     generator = torch.Generator().manual_seed(0)
-    for name, net in (("G", trainer.G.double()), ("D", trainer.D.double())):
-        trainer.step = 0
-        by_hand, v = weights(net), 0.0
-        for step in range(150):  # the lowest rate is reached at step 70, the last momentum at step 38
-            grad = torch.randn(by_hand.shape, dtype=torch.float64, generator=generator)
-            parts = grad.split([parameter.numel() for parameter in net.parameters()])
-            for parameter, part in zip(net.parameters(), parts, strict=True):
-                parameter.grad = part.view_as(parameter)
-            trainer.apply(name)
-            trainer.step += 1
-            lr = max(0.3 / 1.05**step, 0.01)
-            momentum = first + (final - first) * min(1, (step // 2) / 19)
-            v = momentum * v - lr * grad
-            by_hand += v
-        assert_close(weights(net), by_hand, rtol=1e-10, atol=1e-10)
+    net = Generator(num_z=8, num_hidden=24).double()
+    velocity, by_hand, v = zeros_like(net), weights(net), 0.0
+    for step in range(150):  # the lowest rate is reached at step 70, the last momentum at step 38
+        grad = torch.randn(by_hand.shape, dtype=torch.float64, generator=generator)
+        parts = grad.split([parameter.numel() for parameter in net.parameters()])
+        for parameter, part in zip(net.parameters(), parts, strict=True):
+            parameter.grad = part.view_as(parameter)
+        learn(net, velocity, lr=learning_rate(config, step), momentum=momentum(config, step // 2 + 1))
+        now = first + (final - first) * min(1, (step // 2) / 19)
+        v = now * v - max(0.3 / 1.05**step, 0.01) * grad
+        by_hand += v
+    assert_close(weights(net), by_hand, rtol=1e-10, atol=1e-10)
 
 
-def test_an_epoch_visits_every_training_image_once_and_the_next_in_another_order(mnist, tiny, tmp_path):
-    trainer = Trainer(tiny, mnist, tmp_path, CPU)
+def test_an_epoch_visits_every_training_image_once_and_the_next_in_another_order(mnist, tiny):
+    game = Game(tiny, mnist.train[:600])
     images = to_unit(mnist.train[:600])
     orders = []
     for epoch in range(2):
-        x = torch.cat([trainer.draws(12 * epoch + i, "z", "masks")[0] for i in range(12)])
+        x = torch.cat([game.draws(12 * epoch + i, "z", "masks")[0] for i in range(12)])
         order = torch.cdist(x, images).argmin(dim=1)
         assert torch.equal(x, images[order])
         assert torch.equal(order.sort().values, torch.arange(600))
@@ -232,30 +221,30 @@ def test_an_epoch_visits_every_training_image_once_and_the_next_in_another_order
     assert (orders[0] == orders[1]).float().mean() < 0.05
 
 
-def test_images_that_fill_no_minibatch_wait_for_another_epoch(mnist, tiny, tmp_path):
-    trainer = Trainer(replace(tiny, num_train=130), mnist, tmp_path, CPU)
-    assert [len(trainer.draws(i, "z", "masks")[0]) for i in range(6)] == [50] * 6
-    assert torch.equal(trainer.draws(2, "z", "masks")[0], to_unit(mnist.train[epoch_order(0, 1, 130)[:50]]))
+def test_images_that_fill_no_minibatch_wait_for_another_epoch(mnist, tiny):
+    game = Game(replace(tiny, num_train=130), mnist.train[:130])
+    assert [len(game.draws(i, "z", "masks")[0]) for i in range(6)] == [50] * 6
+    assert torch.equal(game.draws(2, "z", "masks")[0], to_unit(mnist.train[epoch_order(0, 1, 130)[:50]]))
 
 
-def test_training_starts_from_the_released_distributions_and_the_means_of_the_images_it_uses(mnist, tiny, tmp_path):
-    trainer = Trainer(tiny, mnist, tmp_path, CPU)
+def test_training_starts_from_the_released_distributions_and_the_means_of_the_images_it_uses(mnist, tiny):
+    game = Game(tiny, mnist.train[:600])
     generator = torch.Generator().manual_seed(0)
     G = Generator(num_z=8, num_hidden=24).initialize(generator, pixel_means=to_unit(mnist.train[:600]).mean(dim=0))
     D = Discriminator(num_units=12, num_pieces=3).initialize(generator)
-    assert torch.equal(weights(trainer.G), weights(G))
-    assert torch.equal(weights(trainer.D), weights(D))
+    assert torch.equal(weights(game.G), weights(G))
+    assert torch.equal(weights(game.D), weights(D))
 
 
-def test_the_average_follows_gs_weights_every_tenth_step(mnist, tiny, tmp_path):
-    trainer = Trainer(replace(tiny, ema_decay=0.9), mnist, tmp_path, CPU)
-    average = weights(trainer.G).double()
+def test_the_average_follows_gs_weights_every_tenth_step(mnist, tiny):
+    game = Game(replace(tiny, ema_decay=0.9), mnist.train[:600])
+    average = weights(game.G).double()
     for step in range(1, 36):
-        trainer.update()
+        game.update()
         if step % EMA_INTERVAL == 0:
-            average = 0.9**10 * average + (1 - 0.9**10) * weights(trainer.G).double()
-        assert_close(torch.cat([part.flatten() for part in trainer.ema]).double(), average, rtol=1e-5, atol=1e-7)
-    assert (average - weights(trainer.G)).abs().max() > 1e-6
+            average = 0.9**10 * average + (1 - 0.9**10) * weights(game.G).double()
+        assert_close(weights(game.ema).double(), average, rtol=1e-5, atol=1e-7)
+    assert (average - weights(game.G)).abs().max() > 1e-6
 
 
 def test_d_learns_to_tell_digits_from_samples(uninterrupted, tiny):
@@ -269,7 +258,7 @@ def test_d_learns_to_tell_digits_from_samples(uninterrupted, tiny):
 
 def test_a_run_reports_every_epoch_and_keeps_the_weights_of_the_best(mnist, tiny, tmp_path, calls):
     config, at_epoch = replace(tiny, max_epochs=5, score_every=2), {}
-    calls.append(lambda trainer: at_epoch.update({-(-trainer.step // 12): bits(trainer.G.state_dict())}))
+    calls.append(lambda game: at_epoch.update({-(-game.step // 12): bits(game.G.state_dict())}))
     run = train(config, mnist, runs=tmp_path, show=None)
     assert [row["epoch"] for row in run.history] == [1, 2, 3, 4, 5]
     assert [row["epoch"] for row in run.history if "G" in row] == [2, 4, 5]  # the last is always scored
@@ -287,7 +276,7 @@ def test_a_run_reports_every_epoch_and_keeps_the_weights_of_the_best(mnist, tiny
 
 def test_a_rows_numbers_are_means_over_the_epochs_steps(mnist, tiny, tmp_path, calls):
     steps = []
-    calls.append(lambda trainer: steps.append(trainer.statistics[(trainer.step - 1) % 12].double().clone()))
+    calls.append(lambda game: steps.append(game.statistics()[-1].double()))
     history = train(replace(tiny, max_epochs=2), mnist, runs=tmp_path, show=None).history
     for i, row in enumerate(history):
         means = torch.stack(steps[12 * i : 12 * i + 12]).mean(dim=0).tolist()
@@ -317,9 +306,7 @@ def test_a_score_that_is_not_a_number_is_never_the_best(mnist, tiny, tmp_path, m
 
 def test_scoring_changes_no_weight(mnist, tiny, uninterrupted):
     often, once = uninterrupted(tiny)[0], uninterrupted(replace(tiny, score_every=3))[0]
-    assert {key: often[key] for key in ("G", "D", "ema", "optimizers")} == {
-        key: once[key] for key in ("G", "D", "ema", "optimizers")
-    }
+    assert often["game"] == once["game"]
 
 
 NOT_OF_TRAINING = {"num_valid", "num_samples", "score_every", "patience", "max_epochs"}
@@ -330,9 +317,8 @@ def test_every_switch_of_training_changes_the_weights(tiny, uninterrupted, name)
     base = replace(tiny, step="alternating", k=2, momentum_saturates=3)
     config = replace(base, min_lr=0.4) if name == "min_lr" else changed(base if name != "step" else tiny, name)
     base = tiny if name == "step" else base
-    assert [uninterrupted(config)[0][part] for part in ("G", "ema")] != [
-        uninterrupted(base)[0][part] for part in ("G", "ema")
-    ]
+    config, base = (uninterrupted(c)[0]["game"] for c in (config, base))
+    assert [config[part] for part in ("G", "ema")] != [base[part] for part in ("G", "ema")]
 
 
 # Which run is which
@@ -371,7 +357,7 @@ def test_a_finished_run_never_serves_a_changed_configuration_not_even_as_its_beg
         config = changed(replace(tiny, step="alternating", max_epochs=max_epochs), name)
         trainer = Trainer(config, mnist, run_folder(config, mnist.md5, finished_runs), CPU)
         trainer.resume()
-        assert (trainer.step, trainer.history) == (0, [])
+        assert (trainer.game.step, trainer.history) == (0, [])
 
 
 def test_other_data_and_another_recipe_are_other_runs(mnist, tiny, finished_runs, monkeypatch):
@@ -380,7 +366,7 @@ def test_other_data_and_another_recipe_are_other_runs(mnist, tiny, finished_runs
     def steps_found(data):
         trainer = Trainer(config, data, run_folder(config, data.md5, finished_runs), CPU)
         trainer.resume()
-        return trainer.step
+        return trainer.game.step
 
     folder = run_folder(config, mnist.md5, finished_runs)
     for name in mnist.md5:
@@ -411,7 +397,7 @@ def test_a_longer_run_goes_on_from_the_furthest_shorter_one_even_an_unfinished_o
     mnist, tiny, tmp_path, calls, uninterrupted
 ):
     train(replace(tiny, max_epochs=1), mnist, runs=tmp_path, show=None)
-    calls.append(lambda trainer: signal.raise_signal(signal.SIGINT) if trainer.step == 17 else None)
+    calls.append(lambda game: signal.raise_signal(signal.SIGINT) if game.step == 17 else None)
     with pytest.raises(KeyboardInterrupt):
         train(replace(tiny, max_epochs=2), mnist, runs=tmp_path, show=None)
     calls[:] = [(steps := []).append]
@@ -451,7 +437,7 @@ def test_a_run_from_before_a_field_existed_is_gone_on_with_where_the_field_has_i
     def steps_found(config):
         trainer = Trainer(config, mnist, run_folder(config, mnist.md5, tmp_path), CPU)
         trainer.resume()
-        return trainer.step
+        return trainer.game.step
 
     assert steps_found(replace(tiny, max_epochs=2, ema_decay=0.5)) == 0
     assert steps_found(replace(tiny, max_epochs=2)) == 24
@@ -470,7 +456,7 @@ def test_a_run_interrupted_anywhere_ends_with_the_bits_of_one_that_was_not(
     @settings(max_examples=8, deadline=None, derandomize=True)
     @given(st.sets(st.integers(1, 36), min_size=1, max_size=4))
     def check(stops):
-        runs, update = tmp_path_factory.mktemp("interrupted"), Trainer.update
+        runs, update = tmp_path_factory.mktemp("interrupted"), Game.update
 
         def update_and_stop(self):
             update(self)
@@ -478,7 +464,7 @@ def test_a_run_interrupted_anywhere_ends_with_the_bits_of_one_that_was_not(
                 signal.raise_signal(signal.SIGINT)
 
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(Trainer, "update", update_and_stop)
+            patch.setattr(Game, "update", update_and_stop)
             for stop in sorted(stops):
                 with pytest.raises(KeyboardInterrupt, match=f"stopped after step {stop}; "):
                     train(config, mnist, runs=runs, show=None)
@@ -490,8 +476,8 @@ def test_a_run_interrupted_anywhere_ends_with_the_bits_of_one_that_was_not(
 
 def test_progress_made_by_an_interrupted_step_is_kept_not_repeated(mnist, tiny, tmp_path, calls):
     steps = []
-    calls.append(lambda trainer: steps.append(trainer.step))
-    calls.append(lambda trainer: signal.raise_signal(signal.SIGINT) if len(steps) in (5, 20) else None)
+    calls.append(lambda game: steps.append(game.step))
+    calls.append(lambda game: signal.raise_signal(signal.SIGINT) if len(steps) in (5, 20) else None)
     for _ in range(2):
         with pytest.raises(KeyboardInterrupt):
             train(tiny, mnist, runs=tmp_path, show=None)
@@ -500,7 +486,7 @@ def test_progress_made_by_an_interrupted_step_is_kept_not_repeated(mnist, tiny, 
 
 
 def test_a_run_knows_the_sessions_it_took(mnist, tiny, tmp_path, calls):
-    calls.append(lambda trainer: signal.raise_signal(signal.SIGINT) if trainer.step == 17 else None)
+    calls.append(lambda game: signal.raise_signal(signal.SIGINT) if game.step == 17 else None)
     with pytest.raises(KeyboardInterrupt):
         train(tiny, mnist, runs=tmp_path, show=None)
     with warnings.catch_warnings(action="error"):  # the same machine: the same bits
@@ -517,7 +503,7 @@ def test_a_run_knows_the_sessions_it_took(mnist, tiny, tmp_path, calls):
 def test_going_on_elsewhere_is_said_to_change_the_bits(mnist, tiny, tmp_path, calls, monkeypatch, key, value):
     here = gan_repro.training.session
     monkeypatch.setattr(gan_repro.training, "session", lambda device: here(device) | {key: value})
-    calls.append(lambda trainer: signal.raise_signal(signal.SIGINT) if trainer.step == 17 else None)
+    calls.append(lambda game: signal.raise_signal(signal.SIGINT) if game.step == 17 else None)
     with pytest.raises(KeyboardInterrupt):
         train(tiny, mnist, runs=tmp_path, show=None)
     monkeypatch.setattr(gan_repro.training, "session", here)
@@ -542,8 +528,8 @@ def test_ctrl_c_during_the_last_scoring_is_not_swallowed_and_loses_nothing(mnist
 def test_a_second_ctrl_c_breaks_off_at_once_and_the_checkpoint_before_is_still_good(
     mnist, tiny, tmp_path, calls, uninterrupted
 ):
-    def press_twice(trainer):
-        if trainer.step == 20:
+    def press_twice(game):
+        if game.step == 20:
             signal.raise_signal(signal.SIGINT)
             signal.raise_signal(signal.SIGINT)
 
@@ -583,7 +569,7 @@ def train_in_this_process(config, digits, runs, output="/dev/null", pause=0.0, w
     make_lively()
     sys.stdout = sys.stderr = open(output, "w", buffering=1)  # noqa: SIM115
     torch.set_num_threads(1)  # the same bits need the same number
-    update = Trainer.update
+    update = Game.update
 
     def slow_update(self):
         update(self)
@@ -592,7 +578,7 @@ def train_in_this_process(config, digits, runs, output="/dev/null", pause=0.0, w
             time.sleep(0.005)
         time.sleep(pause)
 
-    Trainer.update = slow_update
+    Game.update = slow_update
     train(config, digits, runs=runs, show=print)
 
 
@@ -636,7 +622,7 @@ def test_the_same_seed_gives_the_same_bits_in_two_processes_and_another_seed_oth
     c = state(run_folder(other, mnist.md5, tmp_path / "c"))
     assert a == b
     for part in ("G", "D", "ema"):
-        assert c[0][part] != a[0][part]
+        assert c[0]["game"][part] != a[0]["game"][part]
 
 
 @pytest.mark.parametrize("step", ["simultaneous", "alternating"])
@@ -728,10 +714,10 @@ def test_an_absurd_learning_rate_stops_the_run_and_says_that_nothing_was_saved(m
 
 
 def plant_nan(step, net):
-    def plant(trainer):
-        if trainer.step == step:
+    def plant(game):
+        if game.step == step:
             with torch.no_grad():
-                getattr(trainer, net).h1.weight[0, 0] = float("nan")
+                getattr(game, net).h1.weight[0, 0] = float("nan")
 
     return plant
 
@@ -760,9 +746,9 @@ def test_a_number_that_is_not_finite_stops_the_run_and_names_epoch_step_and_the_
 
 
 def test_a_loss_that_is_not_finite_stops_the_run_also_where_all_weights_are(mnist, tiny, tmp_path, calls):
-    def lose(trainer):
-        if trainer.step == 15:
-            trainer.statistics[2, STATISTICS.index("g_loss")] = float("inf")
+    def lose(game):
+        if game.step == 15:
+            game.logits[2, 0] = float("-inf")
 
     calls.append(lose)
     with pytest.raises(NotFiniteError, match="a loss is not finite: epoch 2, step 3 of 12; "):
@@ -770,7 +756,7 @@ def test_a_loss_that_is_not_finite_stops_the_run_also_where_all_weights_are(mnis
 
 
 def test_the_good_checkpoint_named_can_be_one_in_mid_epoch(mnist, tiny, tmp_path, calls):
-    calls.append(lambda trainer: signal.raise_signal(signal.SIGINT) if trainer.step == 5 else None)
+    calls.append(lambda game: signal.raise_signal(signal.SIGINT) if game.step == 5 else None)
     with pytest.raises(KeyboardInterrupt):
         train(tiny, mnist, runs=tmp_path, show=None)
     calls[:] = [plant_nan(8, "G")]
@@ -789,7 +775,7 @@ def test_a_run_that_goes_on_from_a_shorter_one_has_a_good_checkpoint_of_its_own_
 
 def test_ctrl_c_saves_nothing_that_is_not_finite(mnist, tiny, tmp_path, calls):
     calls.append(plant_nan(17, "D"))
-    calls.append(lambda trainer: signal.raise_signal(signal.SIGINT) if trainer.step == 17 else None)
+    calls.append(lambda game: signal.raise_signal(signal.SIGINT) if game.step == 17 else None)
     with pytest.raises(NotFiniteError, match=r"the weight D.h1.weight is not finite: epoch 2, step 5 of 12; "):
         train(tiny, mnist, runs=tmp_path, show=None)
     assert load_checkpoint(run_folder(tiny, mnist.md5, tmp_path))[1]["step"] == 12
@@ -824,21 +810,21 @@ def test_more_images_than_there_are_cannot_be_asked_for(mnist, tiny, tmp_path, n
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no GPU here")
 @pytest.mark.parametrize("step", CHOICES["step"])
-def test_an_epoch_on_a_gpu_never_waits_for_it(mnist, tiny, tmp_path, step):
-    trainer = Trainer(replace(tiny, step=step), mnist, tmp_path, torch.device("cuda"))
-    trainer.update()  # what is made once
+def test_an_epoch_on_a_gpu_never_waits_for_it(mnist, tiny, step):
+    game = Game(replace(tiny, step=step), mnist.train[:600].cuda())
+    game.update()  # what is made once
     torch.cuda.set_sync_debug_mode("error")
     try:
         for _ in range(12):  # into the next epoch
-            trainer.update()
+            game.update()
     finally:
         torch.cuda.set_sync_debug_mode("default")
-    trainer.check_finite()
+    assert game.statistics().isfinite().all()
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no GPU here")
 def test_a_run_on_a_gpu_resembles_that_on_a_cpu_and_can_be_resumed(mnist, tiny, tmp_path, calls):
-    calls.append(lambda trainer: signal.raise_signal(signal.SIGINT) if trainer.step == 17 else None)
+    calls.append(lambda game: signal.raise_signal(signal.SIGINT) if game.step == 17 else None)
     with pytest.raises(KeyboardInterrupt):
         train(tiny, mnist, runs=tmp_path / "gpu", device="cuda", show=None)
     gpu = train(tiny, mnist, runs=tmp_path / "gpu", device="cuda", show=None)

@@ -1,0 +1,132 @@
+"""Algorithm 1: the two players, what their training carries from step to step, and one update of both."""
+
+import copy
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from gan_repro.config import TrainingConfig, learning_rate, momentum
+from gan_repro.data import to_unit
+from gan_repro.losses import GENERATOR_LOSSES, discriminator_loss
+from gan_repro.models import Discriminator, Generator
+from gan_repro.one_pass import move, one_pass_update
+from gan_repro.steps import discriminator_gradients, generator_gradients, two_pass_gradients
+from gan_repro.streams import dropout_masks, epoch_order, sample_noise
+
+EMA_INTERVAL = 10  # steps between two updates of the average of G's weights, each with ema_decay ** EMA_INTERVAL
+STATISTICS = ("D_x", "D_G_z", "d_loss", "g_loss")
+
+
+class Game:
+    """G and D at one moment of their training.
+
+    x: the training images, (config.num_train, num_pixels) uint8 on the device. All draws are functions of the
+    configuration's seed and the step, so `state_dict` holds all there is.
+    """
+
+    def __init__(self, config: TrainingConfig, x: Tensor):
+        self.config, self.x, self.device = config, x, x.device
+        init = torch.Generator().manual_seed(config.seed)
+        self.G = Generator(num_z=config.num_z, num_hidden=config.num_hidden)
+        self.G.initialize(init, pixel_means=to_unit(x.cpu()).mean(dim=0)).to(x.device)
+        self.D = Discriminator(num_units=config.num_units, num_pieces=config.num_pieces)
+        self.D.initialize(init).to(x.device)
+        self.v_G, self.v_D = zeros_like(self.G), zeros_like(self.D)  # velocities: v of pylearn2's Momentum
+        self.ema = copy.deepcopy(self.G).requires_grad_(False)  # the average of G's weights
+        self.logits = torch.zeros(config.steps_per_epoch, 2 * config.batch_size, device=x.device)  # of this epoch
+        self.step = 0  # generator updates done
+        self.order_epoch = None  # whose order of the data is at hand
+
+    def update(self) -> None:
+        """One generator update, with the discriminator updates that go with it."""
+        c, t = self.config, self.step
+        rates = {"lr": learning_rate(c, t), "momentum": momentum(c, t // c.steps_per_epoch + 1)}
+        losses = {"generator_loss": c.generator_loss, "d_loss_scale": c.d_loss_scale}
+        if c.step == "alternating":  # Algorithm 1
+            for j in range(c.k):
+                x, z, masks = self.draws(t * c.k + j, "z_for_d", "masks_for_d")
+                real_logits, _ = discriminator_gradients(self.G, self.D, x, z, masks, d_loss_scale=c.d_loss_scale)
+                learn(self.D, self.v_D, **rates)
+            z, masks = self.noise("z", t), self.masks("masks", t, c.batch_size)
+            fake_logits = generator_gradients(self.G, self.D, z, masks, generator_loss=c.generator_loss)
+            learn(self.G, self.v_G, **rates)
+        elif c.step == "two_pass":  # as released: both at once, on the same z and masks
+            real_logits, fake_logits = two_pass_gradients(self.G, self.D, *self.draws(t, "z", "masks"), **losses)
+            learn(self.D, self.v_D, **rates)
+            learn(self.G, self.v_G, **rates)
+        else:  # the same, fast
+            real_logits, fake_logits = one_pass_update(
+                self.G, self.D, self.v_G, self.v_D, *self.draws(t, "z", "masks"), **losses, **rates
+            )
+        torch.cat([real_logits, fake_logits], out=self.logits[t % c.steps_per_epoch].unsqueeze(1))
+        self.step += 1
+        if self.step % EMA_INTERVAL == 0:
+            weight = 1 - c.ema_decay**EMA_INTERVAL
+            torch._foreach_lerp_(list(self.ema.parameters()), [p.detach() for p in self.G.parameters()], weight)
+
+    def draws(self, minibatch: int, z: str, masks: str) -> tuple[Tensor, Tensor, list[Tensor]]:
+        """A minibatch of data, one of noise, and D's dropout masks for both."""
+        c = self.config
+        epoch, i = divmod(minibatch, c.steps_per_epoch)
+        rows = self.order(epoch)[i * c.batch_size : (i + 1) * c.batch_size]
+        x = to_unit(self.x.index_select(0, rows))
+        return x, self.noise(z, minibatch), self.masks(masks, minibatch, 2 * c.batch_size)
+
+    def order(self, epoch: int) -> Tensor:
+        if self.order_epoch != epoch:
+            self.order_epoch, self.order_at_hand = epoch, self.put(epoch_order(self.config.seed, epoch, len(self.x)))
+        return self.order_at_hand
+
+    def noise(self, stream: str, step: int) -> Tensor:
+        c = self.config
+        return self.put(sample_noise(c.noise, c.seed, stream, step, (c.batch_size, c.num_z)))
+
+    def masks(self, stream: str, step: int, num_rows: int) -> list[Tensor]:
+        drawn = dropout_masks(self.config.seed, stream, step, num_rows, self.D.input_widths, self.config.keep)
+        return [self.put(mask) for mask in drawn]
+
+    def put(self, drawn: Tensor) -> Tensor:
+        return drawn.to(self.device, non_blocking=True)  # else a GPU would have to finish its work first
+
+    def statistics(self) -> Tensor:
+        """STATISTICS of the steps of this epoch, dropout on: mean probability that D gives data and G(z), and the two
+        losses. (steps done, 4)"""
+        c = self.config
+        done = self.step % c.steps_per_epoch or min(self.step, c.steps_per_epoch)
+        of_steps = []
+        for row in self.logits[:done]:
+            real, fake = row.chunk(2)
+            d_loss = c.d_loss_scale * discriminator_loss(real, fake)
+            g_loss = GENERATOR_LOSSES[c.generator_loss](fake)
+            of_steps.append(torch.stack([real.sigmoid().mean(), fake.sigmoid().mean(), d_loss, g_loss]))
+        return torch.stack(of_steps) if of_steps else self.logits.new_zeros(0, len(STATISTICS))
+
+    def state_dict(self) -> dict[str, Any]:
+        nets = {name: getattr(self, name).state_dict() for name in NETS}
+        return nets | {"logits": self.logits}
+
+    def load_state_dict(self, saved: dict[str, Any], step: int) -> None:
+        for name in NETS:
+            getattr(self, name).load_state_dict(saved[name])
+        self.logits.copy_(saved["logits"])
+        self.step = step
+
+
+NETS = ("G", "D", "v_G", "v_D", "ema")
+
+
+def learn(net: nn.Module, velocity: nn.Module, *, lr: float, momentum: float) -> None:
+    """v <- momentum v - lr grad, weights <- weights + v: pylearn2's Momentum, from the gradients in `.grad`."""
+    v = list(velocity.parameters())
+    torch._foreach_mul_(v, momentum)
+    torch._foreach_add_(v, [parameter.grad for parameter in net.parameters()], alpha=-lr)
+    move(net, velocity)
+
+
+def zeros_like(net: nn.Module) -> Any:
+    """A net of the same shape whose weights are all 0 and want no gradient."""
+    zeros = copy.deepcopy(net).requires_grad_(False)
+    for parameter in zeros.parameters():
+        parameter.zero_()
+    return zeros

@@ -1,0 +1,105 @@
+"""The released simultaneous update of the MNIST pair in one pass, written out: what `steps.two_pass_gradients` and
+pylearn2's momentum give, up to rounding, in about two thirds of the time. A test holds it to them.
+"""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+from gan_repro.models import Discriminator, Generator
+
+
+@torch.no_grad()
+def one_pass_update(
+    G: Generator,
+    D: Discriminator,
+    v_G: Generator,
+    v_D: Discriminator,
+    x: Tensor,
+    z: Tensor,
+    masks: Sequence[Tensor],
+    *,
+    generator_loss: str,
+    d_loss_scale: float,
+    lr: float,
+    momentum: float,
+) -> tuple[Tensor, Tensor]:
+    """v <- momentum v - lr grad, weights <- weights + v, for D and G at once on the same z and masks.
+
+    v_G, v_D: the velocities, in nets of the same shape. x: (m, num_pixels) in [0, 1]; z: (m, num_z); masks: dropout
+    multipliers of the inputs of D's layers, for 2m rows, data first. Returns the logits of data and of G(z), (m, 1)
+    each, that D gave before the update.
+
+    D treats rows independently and a row's losses depend on its logit alone. So one pass back through D carries the
+    derivative of each row's *logit*, which both losses share, and the derivative of a loss by that logit comes in as
+    a factor of the row: D's loss where rows are summed into D's gradients, G's loss where the pass enters G. Sums go
+    straight into the velocities: no gradient is stored, and data rows need no derivative by their pixels.
+    """
+    m = len(x)
+
+    # Forward, as Generator.forward and Discriminator.forward, keeping what the way back needs
+    g_inputs = [z]
+    for layer in (G.h0, G.h1):
+        g_inputs.append(layer(g_inputs[-1]).relu_())
+    fake = G.y(g_inputs[-1]).sigmoid_()  # (m, num_pixels)
+    d_inputs = [torch.cat([x, fake]).mul_(masks[0])]  # (2m, num_pixels)
+    is_largest = []
+    for layer, mask in ((D.h0, masks[1]), (D.h1, masks[2])):
+        pieces = layer.pieces(d_inputs[-1])  # (2m, num_pieces, num_units)
+        largest = pieces.amax(dim=1)
+        d_inputs.append(largest * mask)  # (2m, num_units)
+        is_largest.append(torch.eq(pieces, largest.unsqueeze(1), out=pieces))  # 0 or 1, over the pieces
+    logits = D.y(d_inputs[-1])  # (2m, 1)
+
+    d_derivative, g_derivative = loss_derivatives(logits, generator_loss=generator_loss, d_loss_scale=d_loss_scale)
+
+    # Back through D, in derivatives of the logits
+    def learn_d(layer: nn.Module, delta: Tensor, inputs: Tensor) -> None:
+        _accumulate(layer, delta, inputs.mul_(d_derivative), d_derivative.squeeze(1), lr=lr, momentum=momentum)
+
+    learn_d(v_D.y, torch.ones_like(logits), d_inputs[2])
+    delta = is_largest[1].mul_((masks[2] * D.y.weight).unsqueeze(1)).flatten(1)  # by the pieces of h1
+    learn_d(v_D.h1, delta, d_inputs[1])
+    delta = delta.mm(D.h1.weight).mul_(masks[1])  # by the units of h0
+    delta = is_largest[0].mul_(delta.unsqueeze(1)).flatten(1)  # by its pieces
+    learn_d(v_D.h0, delta, d_inputs[0])
+
+    # Into G, in derivatives of its loss
+    def learn_g(layer: nn.Module, delta: Tensor, inputs: Tensor) -> None:
+        _accumulate(layer, delta, inputs, delta.new_ones(m), lr=lr, momentum=momentum)
+
+    delta = delta[m:].mm(D.h0.weight).mul_(masks[0][m:]).mul_(g_derivative)  # by the pixels
+    delta = torch.ops.aten.sigmoid_backward(delta, fake)
+    learn_g(v_G.y, delta, g_inputs[2])
+    delta = torch.ops.aten.threshold_backward(delta.mm(G.y.weight), g_inputs[2], 0)  # 0 where the unit was off
+    learn_g(v_G.h1, delta, g_inputs[1])
+    delta = torch.ops.aten.threshold_backward(delta.mm(G.h1.weight), g_inputs[1], 0)
+    learn_g(v_G.h0, delta, g_inputs[0])
+
+    move(G, v_G)
+    move(D, v_D)
+    return logits[:m], logits[m:]
+
+
+def loss_derivatives(logits: Tensor, *, generator_loss: str, d_loss_scale: float) -> tuple[Tensor, Tensor]:
+    """Derivatives by the logits, data first: of D's scaled loss, (2m, 1), and of G's by those of G(z), (m, 1).
+
+    Taken in float64, since 1 - D of a confident D has no digits left in float32.
+    """
+    real, fake = logits.double().chunk(2)
+    of_d = torch.cat([-torch.sigmoid(-real), torch.sigmoid(fake)]).mul_(d_loss_scale / len(real))
+    of_g = -(torch.sigmoid(-fake) if generator_loss == "nonsaturating" else torch.sigmoid(fake)).div_(len(fake))
+    return of_d.to(logits.dtype), of_g.to(logits.dtype)
+
+
+@torch.no_grad()
+def move(net: nn.Module, velocity: nn.Module) -> None:
+    """weights <- weights + v."""
+    torch._foreach_add_(list(net.parameters()), list(velocity.parameters()))
+
+
+def _accumulate(v: nn.Module, delta: Tensor, inputs: Tensor, rows: Tensor, *, lr: float, momentum: float) -> None:
+    """v <- momentum v - lr delta^T inputs, for the bias delta^T rows; delta: (n, out), inputs: (n, in), rows: (n,)."""
+    v.weight.addmm_(delta.t(), inputs, beta=momentum, alpha=-lr)
+    v.bias.addmv_(delta.t(), rows, beta=momentum, alpha=-lr)
