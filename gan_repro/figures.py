@@ -9,8 +9,10 @@ from matplotlib.axes import Axes
 from torch import Tensor
 from torchvision.utils import make_grid
 
+from gan_repro.data import to_unit
+
 COLOURS = {"p_data": "#111111", "p_g": "#1b7f5c", "D": "#3b6fd4", "average": "#c2571a", "grey": "#8c8c8c"}
-LINES = {"p_data": ":", "p_g": "-", "D": "--", "average": "-.", "grey": "-"}  # so that colour is never needed
+LINES = {"p_data": ":", "p_g": "-", "D": "--", "average": "-.", "grey": (0, (4, 1))}  # so that colour is never needed
 
 
 def set_style() -> None:
@@ -42,7 +44,7 @@ def nearest_training_images(samples: Tensor, train: Tensor, chunk_size: int = 10
     best = torch.full((len(samples),), torch.inf)
     rows = torch.zeros(len(samples), dtype=torch.int64)
     for start in range(0, len(train), chunk_size):
-        distance = torch.cdist(samples, train[start : start + chunk_size].float() / 255)  # (n, chunk)
+        distance = torch.cdist(samples, to_unit(train[start : start + chunk_size]))  # (n, chunk)
         nearest = distance.min(dim=1)
         closer = nearest.values < best
         best[closer], rows[closer] = nearest.values[closer], nearest.indices[closer] + start
@@ -55,7 +57,7 @@ def figure_2a(samples: Tensor, train: Tensor, ax: Axes) -> Axes:
     samples: (5 * rows, 784) in [0, 1], fair draws; train: (N, 784) uint8.
     """
     fifth = samples[4::5]
-    nearest = train[nearest_training_images(fifth, train)].float() / 255
+    nearest = to_unit(train[nearest_training_images(fifth, train)])
     rows = [torch.cat([samples[5 * i : 5 * i + 5], nearest[i : i + 1]]) for i in range(len(fifth))]
     image_grid(torch.cat(rows), ax, columns=6)
     boundary = 1 + 5 * 30  # make_grid: 28 pixels and 2 of padding an image
