@@ -247,6 +247,15 @@ def test_the_average_follows_gs_weights_every_tenth_step(mnist, tiny):
     assert (average - weights(game.G)).abs().max() > 1e-6
 
 
+def test_denormal_numbers_count_as_zero_in_training_and_only_there(mnist, tiny, tmp_path, calls):
+    small = torch.full((1,), 1e-38)
+    calls.append(lambda game: during.append((small / 10).item()))
+    during = []
+    train(replace(tiny, max_epochs=1), mnist, runs=tmp_path, show=None)
+    assert set(during) == {0.0}
+    assert (small / 10).item() > 0
+
+
 def test_d_learns_to_tell_digits_from_samples(uninterrupted, tiny):
     first, _, last = uninterrupted(tiny)[1]["history"]
     assert first["D_x"] - first["D_G_z"] < 0.1
