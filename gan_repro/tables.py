@@ -31,8 +31,13 @@ def records(folder: Path) -> list[Record]:
 
     A record whose parameters (other than the seed), data or recipe differ from the first one's is left out.
     """
-    found = sorted((read_record(path) for path in folder.glob("seed*.json")), key=lambda record: record["seed"])
+    found = all_records(folder)
     return [record for record in found if kind(record) == kind(found[0])]
+
+
+def all_records(folder: Path) -> list[Record]:
+    """All records seed*.json of a results folder, in the order of their seeds."""
+    return sorted((read_record(path) for path in folder.glob("seed*.json")), key=lambda record: record["seed"])
 
 
 def kind(record: Record) -> tuple[Any, ...]:
@@ -40,46 +45,59 @@ def kind(record: Record) -> tuple[Any, ...]:
     return record["config"] | {"seed": None}, record["data_md5"], record["recipe"]
 
 
-def describe_run(record: Record, name: str) -> str:
-    """Which epoch of which run a number is of, in words."""
-    words = f"epoch {record['metrics'][name]['epoch']}, the best of {record['epochs']}"
-    words += "; not yet at the stopping rule" if record["stopped_by"] == "max_epochs" else "; stopped by the rule"
+# Our rows of Table 1: folder of the records, which generator, and the row's name. The second recipe has the learning
+# rate's decay from a co-author's paper on conditional nets (Mirza and Osindero, 2014), and else the released values.
+OURS = (
+    ("mnist", "G", "Adversarial nets"),
+    ("mnist", "ema", "Adversarial nets, averaged G"),
+    ("mnist_fast", "G", "Adversarial nets, faster decay"),
+    ("mnist_fast", "ema", "Adversarial nets, faster decay, averaged G"),
+)
+
+
+def describe_runs(runs: list[Record], name: str) -> str:
+    """Which epochs of which runs a number is of, in words. The runs differ in their seeds."""
+    epochs, run = sorted(run["metrics"][name]["epoch"] for run in runs), runs[0]
+    words = f"epoch {epochs[0]}" if epochs[0] == epochs[-1] else f"epochs {epochs[0]} to {epochs[-1]}"
+    words += f", the best of {' or '.join(str(n) for n in sorted({run['epochs'] for run in runs}))}"
+    by_rule = [run["stopped_by"] == "patience" for run in runs]
+    words += "; stopped by the rule" if all(by_rule) else "; not yet at the stopping rule"
     released, length = asdict(TrainingConfig()), {"seed", "max_epochs", "patience", "score_every"}
-    other = [
-        f"{key} {value}" for key, value in record["config"].items() if released[key] != value and key not in length
-    ]
+    other = [f"{key} {value}" for key, value in run["config"].items() if released[key] != value and key not in length]
     return words + (f"; not as released: {', '.join(other)}" if other else "")
 
 
 def table1(results: Path = RESULTS) -> pd.DataFrame:
     """Table 1, MNIST column: the paper's value, ours, and ours below real data, all in nats.
 
-    results: the folder that holds mnist/ and parzen/; rows without files in it show the paper's value alone.
+    results: the folder that holds mnist/, mnist_fast/ and parzen/; rows without files in it show the paper's value
+    alone.
     """
     oracle = oracles(results)
     real = oracle["authors"]["log_likelihood"] if oracle else math.nan
+    ours = {model: our_columns(runs, name, real) for folder, name, model in OURS if (runs := records(results / folder))}
     rows = []
-    for model, (value, error) in PAPER_MNIST.items():
-        row = {"model": model, "paper": f"{value:g} ± {error:g}", "ours": "–", "source": QUOTED}
-        runs = records(results / "mnist") if model == "Adversarial nets" else []
-        if not runs:
-            rows.append(row)
-            continue
-        rows.append(row | our_columns(runs, "G", real))
-        rows.append({"model": "Adversarial nets, averaged G", "paper": "–"} | our_columns(runs, "ema", real))
+    for model in [*PAPER_MNIST, *(model for model in ours if model not in PAPER_MNIST)]:
+        row = {"model": model}
+        if model in PAPER_MNIST:
+            value, error = PAPER_MNIST[model]
+            row |= {"paper": f"{value:g} ± {error:g}", "source": QUOTED}
+        rows.append(row | ours.get(model, {}))
     if oracle:
-        ours = nats(real, oracle["authors"]["standard_error"])
-        row = {"model": "Real data: 10,000 training images", "paper": "–", "ours": ours, "source": "computed"}
+        ours_is = nats(real, oracle["authors"]["standard_error"])
+        row = {"model": "Real data: 10,000 training images", "ours": ours_is, "source": "computed"}
         fine = nats(oracle["fine"]["log_likelihood"], oracle["fine"]["standard_error"])
         rows.append(row | {"sigma": f"{oracle['authors']['sigma']:.4f}", "fine grid": fine, "below real data": "0.0"})
-    columns = ["model", "paper", "ours", "sigma", "fine grid", "below real data", "seeds", "spread", "source"]
+    columns = ["model", "paper", "ours", "sigma", "fine grid", "below real data", "seeds"]
+    columns += ["between seeds", "between draws", "source"]
     return pd.DataFrame([{column: row.get(column, "–") for column in columns} for row in rows])
 
 
 def our_columns(runs: list[Record], name: str, real: float) -> dict[str, Any]:
     """Our side of a row: mean over seeds, with the test images' standard error, averaged over the seeds.
 
-    spread: standard deviation between seeds, "–" where there is one.
+    between seeds: standard deviation of the score between seeds; between draws: of one G's score between draws of its
+    10,000 samples, the root mean square over seeds. "–" where there is nothing to compare.
     """
     scores = [run["metrics"][name]["test"] for run in runs]
 
@@ -88,26 +106,53 @@ def our_columns(runs: list[Record], name: str, real: float) -> dict[str, Any]:
 
     ours = mean("authors", "log_likelihood")
     log_likelihoods = [score["authors"]["log_likelihood"] for score in scores]
+    noise = [spread for run in runs if (spread := between_draws(run, name)) is not None]
     return {
         "ours": nats(ours, mean("authors", "standard_error")),
         "sigma": ", ".join(sorted({f"{score['authors']['sigma']:.4f}" for score in scores})),
         "fine grid": nats(mean("fine", "log_likelihood"), mean("fine", "standard_error")),
         "below real data": "–" if math.isnan(real) else f"{real - ours:.1f}",
         "seeds": str(len(runs)),
-        "spread": f"{statistics.stdev(log_likelihoods):.1f}" if len(log_likelihoods) > 1 else "–",
-        "source": "; ".join(sorted({describe_run(run, name) for run in runs})),
+        "between seeds": f"{statistics.stdev(log_likelihoods):.1f}" if len(log_likelihoods) > 1 else "–",
+        "between draws": f"{math.sqrt(statistics.fmean(s**2 for s in noise)):.1f}" if noise else "–",
+        "source": describe_runs(runs, name),
     }
+
+
+def between_draws(run: Record, name: str) -> float | None:
+    """Standard deviation of the test score between draws of G's samples, in nats; None in records from before it was
+    measured."""
+    scores = run["metrics"][name]
+    if "redraws" not in scores:
+        return None
+    return statistics.stdev([scores["test"]["authors"]["log_likelihood"], *scores["redraws"]])
+
+
+def seeds(results: Path = RESULTS) -> pd.DataFrame:
+    """Every run of record: its length, and the test scores of G and of the average at their best epochs, in nats."""
+    rows = []
+    for folder in dict.fromkeys(folder for folder, _, _ in OURS):
+        for run in all_records(results / folder):
+            row = {"lr divided by": run["config"]["lr_decay"], "seed": run["seed"], "epochs": run["epochs"]}
+            for name, label in (("G", "G"), ("ema", "averaged G")):
+                test = run["metrics"][name]["test"]
+                row[f"{label}: epoch"] = run["metrics"][name]["epoch"]
+                row[label] = nats(test["authors"]["log_likelihood"], test["authors"]["standard_error"])
+                row[f"{label}, fine grid"] = nats(test["fine"]["log_likelihood"], test["fine"]["standard_error"])
+            rows.append(row)
+    return pd.DataFrame(rows)
 
 
 def costs(results: Path = RESULTS) -> pd.DataFrame:
     """What the runs of record took: hours of training and scoring, and on what."""
     rows = []
-    for record in records(results / "mnist"):
-        last = record["sessions"][-1]["machine"]
-        hours, minutes = record["seconds"] / 3600, record["seconds"] / record["epochs"] / 60
-        row = {"run": f"03_mnist, seed {record['seed']}", "epochs": record["epochs"], "hours": f"{hours:.2f}"}
-        on = f"{last['cpu']}, {last['threads']} thread(s)"
-        rows.append(row | {"minutes an epoch": f"{minutes:.2f}", "on": on})
+    for folder in dict.fromkeys(folder for folder, _, _ in OURS):
+        for record in all_records(results / folder):
+            last = record["sessions"][-1]["machine"]
+            hours, minutes = record["seconds"] / 3600, record["seconds"] / record["epochs"] / 60
+            row = {"run": f"{folder}, seed {record['seed']}", "epochs": record["epochs"], "hours": f"{hours:.2f}"}
+            on = f"{last['cpu']}, {last['threads']} thread(s)"
+            rows.append(row | {"minutes an epoch": f"{minutes:.2f}", "on": on})
     return pd.DataFrame(rows, columns=["run", "epochs", "hours", "minutes an epoch", "on"])
 
 

@@ -13,14 +13,15 @@ from gan_repro.data import to_unit
 from gan_repro.game import Game
 from gan_repro.results import (
     ResultsError,
+    in_eight_bits,
     is_record_of,
     nats,
     read_generator,
     read_record,
     reproduce,
 )
-from gan_repro.scoring import TEST_DRAW, draw_samples, parzen_scores, scores_on_test_set
-from gan_repro.tables import PAPER_MNIST, between_markers, markdown, table1
+from gan_repro.scoring import REDRAWS, TEST_DRAW, draw_samples, parzen_scores, scores_on_test_set
+from gan_repro.tables import PAPER_MNIST, between_markers, markdown, seeds, table1
 from gan_repro.verify import verify
 
 SMALL = TrainingConfig(
@@ -177,23 +178,72 @@ def test_table_1_averages_only_runs_that_differ_in_nothing_but_the_seed(small_ru
 
     (tmp_path / "mnist" / "seed0.json").write_text(json.dumps(record))
     alone = row_with()
-    assert (alone["seeds"], alone["spread"]) == ("1", "–")
+    assert (alone["seeds"], alone["between seeds"]) == ("1", "–")
     assert row_with({"max_epochs": 1})["ours"] == alone["ours"]
     pair = row_with({})
-    assert (pair["seeds"], pair["spread"]) == ("2", "7.1")
+    assert (pair["seeds"], pair["between seeds"]) == ("2", "7.1")
     mean = record["metrics"]["G"]["test"]["authors"]["log_likelihood"] + 5
     assert pair["ours"].startswith(f"{mean:.1f} ±")
 
 
+def test_the_faster_recipe_and_each_kind_of_spread_have_their_places_in_table_1(small_run, tmp_path):
+    record, _, _ = small_run
+    (tmp_path / "mnist_fast").mkdir()
+    for seed, nats_above in enumerate((0, 6)):
+        other = json.loads(json.dumps(record)) | {"seed": seed}
+        other["config"] |= {"seed": seed, "lr_decay": 1.00004}
+        scores = other["metrics"]["G"]
+        scores["epoch"] = seed + 1
+        scores["test"]["authors"]["log_likelihood"] = 100.0 + nats_above
+        scores["redraws"] = [100.0 + nats_above + redraw for redraw in (2, -2, 2, -2)]
+        (tmp_path / "mnist_fast" / f"seed{seed}.json").write_text(json.dumps(other))
+    table = table1(tmp_path).set_index("model")
+    assert "quoted" in table.loc["Adversarial nets", "source"]
+    row = table.loc["Adversarial nets, faster decay"]
+    error = record["metrics"]["G"]["test"]["authors"]["standard_error"]
+    assert row["ours"] == nats(103.0, error)
+    assert (row["seeds"], row["between seeds"]) == ("2", f"{6 / 2**0.5:.1f}")
+    assert row["between draws"] == "2.0"  # of 0, 2, -2, 2, -2 about their mean: sqrt(16 / 4)
+    assert row["source"].startswith("epochs 1 to 2, the best of 2; not yet at the stopping rule")
+    assert "lr_decay 1.00004" in row["source"]
+    listed = seeds(tmp_path)
+    assert list(listed["seed"]) == [0, 1] and list(listed["G"]) == [nats(100.0, error), nats(106.0, error)]
+
+
+def test_a_record_has_the_scores_of_other_draws_of_the_same_generator(small_run, mnist):
+    record, path, _ = small_run
+    for name in ("G", "ema"):
+        again = [scores_on_test_set(read_generator(path, name), mnist, SMALL, draw=draw)["authors"] for draw in REDRAWS]
+        assert record["metrics"][name]["redraws"] == [score["log_likelihood"] for score in again]
+        assert record["metrics"][name]["test"]["authors"]["log_likelihood"] not in record["metrics"][name]["redraws"]
+
+
+def test_weights_in_eight_bits_are_as_near_as_their_scale_allows():
+    value = torch.randn(5, 40, generator=torch.Generator().manual_seed(0)) * torch.tensor([[1e-4], [1], [3], [0], [50]])
+    kept = in_eight_bits("h0.weight", value)
+    assert {key: tensor.dtype for key, tensor in kept.items()} == {
+        "h0.weight": torch.int8,
+        "h0.weight.scale": torch.float32,
+    }
+    back = kept["h0.weight"].float() * kept["h0.weight.scale"]
+    assert ((back - value).abs() <= value.abs().amax(dim=1, keepdim=True) / 254 * 1.0001).all()
+    bias = torch.randn(7)
+    assert in_eight_bits("h0.bias", bias) == {"h0.bias": bias}
+
+
 def test_another_kind_of_run_with_a_new_seed_does_not_enter_a_folder_of_records(small_run, mnist):
     _, path, runs = small_run
-    short = replace(SMALL, seed=1, max_epochs=1)
+    short = replace(SMALL, seed=1, lr=0.05)
     _, where = reproduce(short, mnist, path.parent, runs=runs, show=None)
     assert where.parent.parent == runs and not (path.parent / "seed1.json").exists()
     _, where = reproduce(replace(SMALL, seed=1), mnist, path.parent, runs=runs, show=None)
     assert where == path.parent / "seed1.json"
-    for suffix in (".json", ".safetensors"):
-        where.with_suffix(suffix).unlink()
+    longer = replace(SMALL, seed=2, max_epochs=3)  # of one kind: it begins as the others do
+    _, where_longer = reproduce(longer, mnist, path.parent, runs=runs, show=None)
+    assert where_longer == path.parent / "seed2.json"
+    for written in (where, where_longer):
+        for suffix in (".json", ".safetensors"):
+            written.with_suffix(suffix).unlink()
 
 
 def test_a_record_whose_weights_were_lost_is_made_again_from_its_run(mnist, tmp_path):
@@ -208,7 +258,7 @@ def test_stopping_while_a_record_is_scored_leaves_the_old_record_whole(mnist, tm
     _, path = reproduce(SMALL, mnist, tmp_path, runs=tmp_path / "runs", show=None)
     before = path.read_bytes()
 
-    def interrupted(*arguments):
+    def interrupted(*arguments, **options):
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
