@@ -9,7 +9,7 @@ CORES ?= $(shell $(PYTHON) -c "import os; print(os.cpu_count() or 1)")
 # Other C libraries ignore it; it changes no result.
 export GLIBC_TUNABLES ?= glibc.malloc.hugetlb=1
 
-.PHONY: help setup data reproduce paper verify bench test lint notebooks tables lock clean
+.PHONY: help setup data reproduce paper seeds verify bench test lint notebooks tables lock clean
 
 help:  ## list the targets
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:[^#]*##/:/' | column -t -s ':'
@@ -34,6 +34,9 @@ reproduce: data  ## the headline number from the kept weights, then every notebo
 
 paper: data  ## train anew at the settings of record (hours), into results/paper/
 	$(WORKFLOW) --config settings=paper; $(BIN)/python -m gan_repro.report paper $$?
+
+seeds: data  ## the seeds of record of both recipes, where they are not in results/ yet (hours each)
+	$(WORKFLOW) seeds
 
 verify: data  ## recompute the numbers of record from the kept weights
 	$(BIN)/python -m gan_repro.verify

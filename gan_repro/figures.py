@@ -65,9 +65,11 @@ def figure_2a(samples: Tensor, train: Tensor, ax: Axes) -> Axes:
     return ax
 
 
-def plot_curves(ax: Axes, x: Sequence[float], curves: dict[str, Sequence[float]], colours: Sequence[str]) -> Axes:
+def plot_curves(
+    ax: Axes, x: Sequence[float], curves: dict[str, Sequence[float]], colours: Sequence[str], *, linewidth: float = 2
+) -> Axes:
     """Several curves over one x, each in the colour and line of its role (a key of COLOURS)."""
     for (label, y), role in zip(curves.items(), colours, strict=True):
-        ax.plot(x, y, label=label, color=COLOURS[role], linestyle=LINES[role], linewidth=2)
+        ax.plot(x, y, label=label, color=COLOURS[role], linestyle=LINES[role], linewidth=linewidth)
     ax.legend()
     return ax

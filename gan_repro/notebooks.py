@@ -64,6 +64,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="Run notebooks in place, or one with the settings of a folder.")
     parser.add_argument("names", nargs="*", help="such as 03_mnist; all if none is given")
     parser.add_argument("--settings", help="folder below settings/; without it the notebooks run in place")
+    parser.add_argument("--seed", type=int, help="instead of the settings' (with --settings)")
     parser.add_argument("--output", type=Path, help="where the executed notebook goes (with --settings, one name)")
     arguments = parser.parse_args()
     for name in arguments.names or notebook_names():
@@ -72,8 +73,9 @@ def main() -> None:
             run_in_place(name)
             continue
         output = arguments.output or ROOT / "executed" / arguments.settings / f"{name}.ipynb"
+        seed = {} if arguments.seed is None else {"seed": arguments.seed}
         try:
-            run(name, settings(name, arguments.settings), output)
+            run(name, settings(name, arguments.settings) | seed, output)
         except (ValueError, papermill.PapermillExecutionError) as error:
             sys.exit(f"{name} failed: {error}")
 

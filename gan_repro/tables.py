@@ -74,8 +74,9 @@ def table1(results: Path = RESULTS) -> pd.DataFrame:
     alone.
     """
     oracle = oracles(results)
-    real = oracle["authors"]["log_likelihood"] if oracle else math.nan
-    ours = {model: our_columns(runs, name, real) for folder, name, model in OURS if (runs := records(results / folder))}
+    ours = {
+        model: our_columns(runs, name, results) for folder, name, model in OURS if (runs := records(results / folder))
+    }
     rows = []
     for model in [*PAPER_MNIST, *(model for model in ours if model not in PAPER_MNIST)]:
         row = {"model": model}
@@ -84,7 +85,7 @@ def table1(results: Path = RESULTS) -> pd.DataFrame:
             row |= {"paper": f"{value:g} ± {error:g}", "source": QUOTED}
         rows.append(row | ours.get(model, {}))
     if oracle:
-        ours_is = nats(real, oracle["authors"]["standard_error"])
+        ours_is = nats(oracle["authors"]["log_likelihood"], oracle["authors"]["standard_error"])
         row = {"model": "Real data: 10,000 training images", "ours": ours_is, "source": "computed"}
         fine = nats(oracle["fine"]["log_likelihood"], oracle["fine"]["standard_error"])
         rows.append(row | {"sigma": f"{oracle['authors']['sigma']:.4f}", "fine grid": fine, "below real data": "0.0"})
@@ -93,7 +94,7 @@ def table1(results: Path = RESULTS) -> pd.DataFrame:
     return pd.DataFrame([{column: row.get(column, "–") for column in columns} for row in rows])
 
 
-def our_columns(runs: list[Record], name: str, real: float) -> dict[str, Any]:
+def our_columns(runs: list[Record], name: str, results: Path = RESULTS) -> dict[str, str]:
     """Our side of a row: mean over seeds, with the test images' standard error, averaged over the seeds.
 
     between seeds: standard deviation of the score between seeds; between draws: of one G's score between draws of its
@@ -104,14 +105,14 @@ def our_columns(runs: list[Record], name: str, real: float) -> dict[str, Any]:
     def mean(grid: str, key: str) -> float:
         return statistics.fmean(score[grid][key] for score in scores)
 
-    ours = mean("authors", "log_likelihood")
+    oracle, ours = oracles(results), mean("authors", "log_likelihood")
     log_likelihoods = [score["authors"]["log_likelihood"] for score in scores]
     noise = [spread for run in runs if (spread := between_draws(run, name)) is not None]
     return {
         "ours": nats(ours, mean("authors", "standard_error")),
         "sigma": ", ".join(sorted({f"{score['authors']['sigma']:.4f}" for score in scores})),
         "fine grid": nats(mean("fine", "log_likelihood"), mean("fine", "standard_error")),
-        "below real data": "–" if math.isnan(real) else f"{real - ours:.1f}",
+        "below real data": f"{oracle['authors']['log_likelihood'] - ours:.1f}" if oracle else "–",
         "seeds": str(len(runs)),
         "between seeds": f"{statistics.stdev(log_likelihoods):.1f}" if len(log_likelihoods) > 1 else "–",
         "between draws": f"{math.sqrt(statistics.fmean(s**2 for s in noise)):.1f}" if noise else "–",
@@ -162,6 +163,34 @@ def oracles(results: Path = RESULTS) -> dict[str, Any] | None:
     return json.loads(path.read_text()).get("real_data_10000") if path.exists() else None
 
 
+def by_num_samples(results: Path = RESULTS) -> pd.DataFrame | None:
+    """Test score against the number of samples, finer grid, as 08_parzen_window wrote it, or None: a row for each
+    number; for "real data", "G" and "ema" the columns (name, "nats") and (name, "error"), over test images."""
+    path = results / "parzen" / "by_num_samples.json"
+    if not path.exists():
+        return None
+    contents = json.loads(path.read_text())
+    table = {}
+    for name in ("real data", "ema", "G"):
+        for size in contents["parameters"]["sizes"]:
+            score = contents[f"{name}, {size}"]["fine"]
+            table.setdefault((name, "nats"), {})[size] = score["log_likelihood"]
+            table.setdefault((name, "error"), {})[size] = score["standard_error"]
+    return pd.DataFrame(table)
+
+
+def samples_needed(results: Path = RESULTS) -> pd.DataFrame:
+    """`by_num_samples` as text for README.md."""
+    scores = by_num_samples(results)
+    columns = {"real data": "real data", "ema": "averaged G", "G": "G"}
+    rows = [
+        {"samples": f"{size:,}"}
+        | {label: nats(scores[name, "nats"][size], scores[name, "error"][size]) for name, label in columns.items()}
+        for size in scores.index
+    ]
+    return pd.DataFrame(rows)
+
+
 def markdown(table: pd.DataFrame) -> str:
     """A table in Markdown, every cell as it stands."""
     rows = [list(table.columns), ["---"] * table.shape[1], *table.astype(str).values.tolist()]
@@ -178,10 +207,13 @@ def between_markers(text: str, name: str, content: str) -> str:
 
 def readme(text: str) -> str:
     """README.md's text with its generated parts made anew."""
-    return between_markers(between_markers(text, "table 1", markdown(table1())), "costs", markdown(costs()))
+    tables = {"table 1": table1(), "seeds": seeds(), "samples": samples_needed(), "costs": costs()}
+    for name, table in tables.items():
+        text = between_markers(text, name, markdown(table))
+    return text
 
 
 if __name__ == "__main__":
     path = ROOT / "README.md"
     write_atomically(path, readme(path.read_text()))
-    sys.stdout.write("README.md: table 1 written from results/\n")
+    sys.stdout.write("README.md: tables written from results/\n")
