@@ -1,4 +1,4 @@
-"""`python -m benchmarks`: time everything, print a table, write results/quick/bench.json and the plot beside it.
+"""`python -m benchmarks`: time everything (a quarter of an hour) and print a table; JSON and plot go to results/quick/.
 
 The figures of record, results/bench.json and results/bench.png, are made on a machine that does nothing else by
 `GLIBC_TUNABLES=glibc.malloc.hugetlb=1 python -m benchmarks --record` (make sets that variable by itself). Where other
@@ -12,15 +12,23 @@ from pathlib import Path
 
 import torch
 
-from benchmarks import mnist_step, parzen_protocol
+from benchmarks import epoch, growth, memory, mnist_step, neighbours, parzen_protocol, processes
 from benchmarks.others import OtherPrograms
-from benchmarks.report import disturbance, table, write
+from benchmarks.report import Measured, disturbance, table, write
 from benchmarks.timing import QUICK, Effort
 from gan_repro.paths import RESULTS
 from gan_repro.provenance import machine
 from gan_repro.results import relative
 
-TOPICS = (mnist_step.measure, parzen_protocol.measure)
+TOPICS = (
+    mnist_step.measure,
+    mnist_step.measure_one_thread,
+    epoch.measure,
+    parzen_protocol.measure,
+    neighbours.measure,
+    processes.measure_side_by_side,
+    processes.measure_start,
+)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -58,12 +66,16 @@ def run(effort: Effort, path: Path, *, of_record: bool = False) -> None:
     cpu = machine()
     print(f"{cpu['cpu']}, {cpu['threads']} threads, torch {torch.__version__}\n", flush=True)
     others = OtherPrograms()
-    sections = [measure(effort) for measure in TOPICS]
-    other_cores = others.cores()
-    print(table(sections, other_cores))
-    if of_record and (why := disturbance(other_cores)):
+    measured = Measured(
+        sections=[measure(effort) for measure in TOPICS],
+        growths=growth.measure(effort),
+        memory=memory.measure(effort),
+        other_cores=others.cores(),
+    )
+    print(table(measured))
+    if of_record and (why := disturbance(measured.other_cores)):
         sys.exit(f"not recorded, {relative(path)} is left as it was: {why}")
-    write(sections, effort, other_cores, path)
+    write(measured, effort, path)
     print(f"written: {relative(path)} and {path.with_suffix('.png').name}")
 
 

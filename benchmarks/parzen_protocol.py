@@ -1,37 +1,69 @@
-"""The Parzen window at the full protocol of Section 5: ten sigmas on validation images, then one on the test images."""
+"""The Parzen window at the full protocol of Section 5: ten sigmas on validation images, then one on the test images.
 
-import os
-import subprocess
-import sys
+Its peers: the same by torch.cdist, whole; scikit-learn's KernelDensity and the authors' formula, which makes an array
+of (images, samples, pixels) numbers, on a slice of the images, with the time scaled up.
+"""
+
+import math
 
 import torch
+from sklearn.neighbors import KernelDensity
 from torch import Tensor
 
-from benchmarks.memory import CLEAR_REFS, peak_above_present
-from benchmarks.timing import Bar, Effort, Section, Spread, interleaved, ratio
+from benchmarks.timing import Bar, Effort, Section, interleaved, ratio
 from gan_repro.parzen import AUTHORS_SIGMAS, choose_sigma, parzen_log_likelihood
-from gan_repro.paths import ROOT
 
-OURS, PRODUCTS = "protocol", "its matrix products, bare"
+OURS, PRODUCTS, CDIST = "protocol", "its matrix products, bare", "torch.cdist"
+SKLEARN, AUTHORS = "scikit-learn's KernelDensity, scaled", "the authors' formula, scaled"
 CHUNK_SIZE = 1000  # rows of images and of samples in one product, as in parzen.py
 
 
 def measure(effort: Effort) -> Section:
     valid, test, samples = made_inputs(effort.num_images, effort.num_samples)
-    rows = {OURS: lambda: protocol(valid, test, samples), PRODUCTS: lambda: bare_products(valid, test, samples)}
+    rows = {
+        OURS: lambda: protocol(valid, test, samples),
+        PRODUCTS: lambda: bare_products(valid, test, samples),
+        CDIST: lambda: by_cdist(valid, test, samples),
+    }
     seconds = interleaved(rows, effort.parzen_rounds)
-    bars = [Bar("protocol / its bare products", ratio(seconds[OURS], seconds[PRODUCTS]), 3, at_least=False)]
-    if CLEAR_REFS.exists():
-        megabytes = peak_memory(effort.num_images, effort.num_samples) / 1e6
-        bars.append(Bar("peak memory above the inputs", Spread(megabytes, megabytes, megabytes), 300, False, "MB"))
+    part, few = test[: effort.num_slice], samples[: effort.num_samples]
+    kernel_density = KernelDensity(bandwidth=0.2).fit(few.numpy())
+    slow = {
+        OURS: rows[OURS],
+        SKLEARN: lambda: kernel_density.score_samples(part.numpy()),
+        AUTHORS: lambda: authors_formula(part[: max(1, len(part) // 5)], few, 0.2),
+    }
+    of_slice = interleaved(slow, effort.slow_rounds)
+    evaluations = len(AUTHORS_SIGMAS) * len(valid) + len(test)  # of one image at one sigma
+    scales = {SKLEARN: evaluations / len(part), AUTHORS: evaluations / max(1, len(part) // 5)}
+    for name, scale in scales.items():
+        seconds[name] = [scale * value for value in of_slice[name]]
     return Section(
         title=f"Parzen window; {len(AUTHORS_SIGMAS)} sigmas on {len(valid):,} images, one on {len(test):,}; "
         f"{len(samples):,} samples; {effort.parzen_rounds} rounds",
         seconds=seconds,
         reference=PRODUCTS,
         gflop={PRODUCTS: 2 * (len(valid) + len(test)) * len(samples) * samples.shape[1] / 1e9},
-        bars=bars,
+        bars=[
+            Bar("protocol / its bare products", ratio(seconds[OURS], seconds[PRODUCTS]), at_most=2),
+            Bar("scikit-learn / protocol", ratio(seconds[SKLEARN], of_slice[OURS]), at_least=50),
+        ],
     )
+
+
+def by_cdist(valid: Tensor, test: Tensor, samples: Tensor) -> None:
+    """The protocol as most would write it: all distances of a chunk by torch.cdist, anew for each sigma."""
+    for images, sigmas in ((valid, AUTHORS_SIGMAS), (test, AUTHORS_SIGMAS[:1])):
+        for sigma in sigmas:
+            for x in images.split(CHUNK_SIZE):
+                torch.logsumexp(-torch.cdist(x, samples).square() / (2 * sigma**2), dim=1)
+
+
+def authors_formula(x: Tensor, samples: Tensor, sigma: float) -> Tensor:
+    """The log-density as the released parzen_ll.py broadcasts it: (images, samples, pixels) numbers at once."""
+    a = (x[:, None, :] - samples[None, :, :]) / sigma
+    log_sums = torch.logsumexp(-0.5 * a.square().sum(dim=2), dim=1)
+    return log_sums - math.log(len(samples)) - samples.shape[1] * math.log(sigma * math.sqrt(2 * math.pi))
 
 
 def protocol(valid: Tensor, test: Tensor, samples: Tensor) -> Tensor:
@@ -51,21 +83,3 @@ def made_inputs(num_images: int, num_samples: int) -> tuple[Tensor, Tensor, Tens
     """Random pixels in place of digits: the cost does not depend on them. Validation, test, samples, each (n, 784)."""
     draw = torch.Generator().manual_seed(0)
     return tuple(torch.rand(n, 784, generator=draw) for n in (num_images // 10, num_images, num_samples))
-
-
-def peak_memory(num_images: int, num_samples: int) -> int:
-    """Bytes by which one protocol raises the resident memory of a fresh process that holds its inputs. Linux only."""
-    command = [sys.executable, "-m", __name__, str(num_images), str(num_samples)]
-    environment = os.environ | {"OMP_NUM_THREADS": str(torch.get_num_threads())}
-    done = subprocess.run(command, cwd=ROOT, env=environment, check=True, stdout=subprocess.PIPE, text=True)
-    return int(done.stdout)
-
-
-def _main(num_images: int, num_samples: int) -> None:
-    inputs = made_inputs(num_images, num_samples)
-    protocol(*(rows[:10] for rows in inputs))  # libraries load on first use
-    print(peak_above_present(lambda: protocol(*inputs)))
-
-
-if __name__ == "__main__":
-    _main(*map(int, sys.argv[1:]))

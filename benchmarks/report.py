@@ -4,19 +4,29 @@ import io
 import json
 import os
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import matplotlib.pyplot as plt
 from matplotlib.axes import Axes
 
-from benchmarks.timing import Bar, Effort, Section, Spread, ratio, spread
+from benchmarks.timing import Bar, Effort, Growth, Section, Spread, ratio, spread
 from gan_repro.figures import COLOURS, set_style
 from gan_repro.files import write_atomically
 from gan_repro.provenance import session
 
 DISTURBED = 0.1  # cores: above it, other programs disturbed the run
+
+
+@dataclass(frozen=True)
+class Measured:
+    """All that one run of the benchmarks found."""
+
+    sections: Sequence[Section]
+    growths: Sequence[Growth]
+    memory: Sequence[Bar]
+    other_cores: float | None  # busy with other programs meanwhile; None: not known
 
 
 def disturbance(other_cores: float | None) -> str | None:
@@ -28,57 +38,80 @@ def disturbance(other_cores: float | None) -> str | None:
     return None
 
 
-def table(sections: Sequence[Section], other_cores: float | None) -> str:
+def table(measured: Measured) -> str:
     """All measurements, and the bars beside them: numbers are medians, with the quartiles in brackets."""
     lines = []
-    for section in sections:
-        lines += [section.title, f"  {'':34}{'median (quartiles), ms':>28}{'times bare':>12}{'GFLOP/s':>9}"]
+    for section in measured.sections:
+        lines += [section.title, f"  {'':38}{'median (quartiles), ms':>30}{'times reference':>17}{'GFLOP/s':>9}"]
         for name, seconds in section.seconds.items():
             median, lower, upper = (1e3 * value for value in spread(seconds))
-            times = ratio(seconds, section.seconds[section.reference]).median
+            times = f"{times_reference(section, name).median:17.2f}"
             rate = f"{section.gflop[name] / median * 1e3:9.0f}" if name in section.gflop else ""
-            lines.append(f"  {name:34}{f'{median:.1f} ({lower:.1f} to {upper:.1f})':>28}{times:12.2f}{rate}".rstrip())
+            lines.append(f"  {name:38}{f'{median:.1f} ({lower:.1f} to {upper:.1f})':>30}{times}{rate}".rstrip())
         lines += ["", *(bar_line(bar) for bar in section.bars), ""]
-    if why := disturbance(other_cores):
+    for growth in measured.growths:
+        lines += [growth.title]
+        lines += [f"  {size:>10,}: {1e3 * spread(seconds).median:.1f} ms" for size, seconds in growth.seconds.items()]
+        p = growth.exponent
+        lines += [f"  time ~ size^p, p = {p.median:.2f} ({p.lower:.2f} to {p.upper:.2f})"]
+        lines += [*(bar_line(bar) for bar in growth.bars), ""]
+    lines += [*(bar_line(bar) for bar in measured.memory), ""]
+    if why := disturbance(measured.other_cores):
         lines.append(f"No run of record, the ratios may be noisy: {why}.")
     else:
-        lines.append(f"Other programs kept {other_cores:.2f} cores busy meanwhile.")
+        lines.append(f"Other programs kept {measured.other_cores:.2f} cores busy meanwhile.")
     return "\n".join(lines)
 
 
+def times_reference(section: Section, name: str) -> Spread:
+    """A row's time as a multiple of the reference's, round by round; of medians where the rounds differ in number."""
+    over, under = section.seconds[name], section.seconds[section.reference]
+    return ratio(over, under if len(over) == len(under) else [spread(under).median] * len(over))
+
+
 def bar_line(bar: Bar) -> str:
-    median, lower, upper = (f"{value:.0f}" if bar.unit else f"{value:.2f}" for value in bar.measured)
+    median, lower, upper = (f"{value:.3g}" if bar.unit else f"{value:.2f}" for value in bar.measured)
     measured = f"{median} {bar.unit}" if bar.unit else f"{median} ({lower} to {upper})"
-    wanted = f"{'at least' if bar.at_least else 'at most'} {bar.limit:g} {bar.unit}".rstrip()
-    return f"  {bar.name:34}{measured:>28}   bar: {wanted}: {'met' if bar.met else 'missed'}"
+    low, high = (None if value is None else f"{value:.3g}" for value in (bar.at_least, bar.at_most))
+    wanted = f"{low} to {high}" if low and high else f"at least {low}" if low else f"at most {high}" if high else None
+    said = f"   bar: {wanted} {bar.unit}".rstrip() + f": {'met' if bar.met else 'missed'}" if wanted else ""
+    return f"  {bar.name:50}{measured:>26}{said}".rstrip()
 
 
-def record(sections: Sequence[Section], effort: Effort, other_cores: float | None) -> dict[str, Any]:
+def record(measured: Measured, effort: Effort) -> dict[str, Any]:
     """Everything measured, as it goes into the JSON file. Times are in seconds."""
     return {
         "environment": {name: os.environ[name] for name in ("GLIBC_TUNABLES",) if name in os.environ},
         **session(),
         "effort": asdict(effort),
-        "cores_busy_with_other_programs": other_cores,
-        "disturbed": disturbance(other_cores) is not None,
+        "cores_busy_with_other_programs": measured.other_cores,
+        "disturbed": disturbance(measured.other_cores) is not None,
         "sections": [
             {
                 "title": section.title,
+                "reference": section.reference,
                 "rows": {name: row_record(section, name) for name in section.seconds},
-                "bars": [
-                    {
-                        "name": bar.name,
-                        **spread_record(bar.measured),
-                        "at_least" if bar.at_least else "at_most": bar.limit,
-                        "unit": bar.unit or "ratio",
-                        "met": bar.met,
-                    }
-                    for bar in section.bars
-                ],
+                "bars": [bar_record(bar) for bar in section.bars],
             }
-            for section in sections
+            for section in measured.sections
         ],
+        "growth": [
+            {
+                "title": growth.title,
+                "seconds": {size: spread_record(spread(seconds)) for size, seconds in growth.seconds.items()},
+                "exponent": spread_record(growth.exponent),
+                "bars": [bar_record(bar) for bar in growth.bars],
+            }
+            for growth in measured.growths
+        ],
+        "memory": [bar_record(bar) for bar in measured.memory],
     }
+
+
+def bar_record(bar: Bar) -> dict[str, Any]:
+    limits = {"at_least": bar.at_least, "at_most": bar.at_most}
+    kept = {name: limit for name, limit in limits.items() if limit is not None}
+    return {"name": bar.name, **spread_record(bar.measured), **kept, "unit": bar.unit or "ratio", "met": bar.met}
 
 
 def row_record(section: Section, name: str) -> dict[str, Any]:
@@ -86,7 +119,7 @@ def row_record(section: Section, name: str) -> dict[str, Any]:
     row = {
         "rounds": len(seconds),
         "seconds": spread_record(spread(seconds)),
-        "times_bare_products": spread_record(ratio(seconds, section.seconds[section.reference])),
+        "times_reference": spread_record(times_reference(section, name)),
     }
     if name in section.gflop:
         row["gflop"] = section.gflop[name]
@@ -99,18 +132,18 @@ def spread_record(values: Spread) -> dict[str, Any]:
     return {"median": values.median, "quartiles": [values.lower, values.upper]}
 
 
-def plot(sections: Sequence[Section], other_cores: float | None) -> bytes:
-    """A PNG: for each topic the time of every row as a multiple of the bare matrix products, with quartiles."""
+def plot(measured: Measured) -> bytes:
+    """A PNG: for each topic the time of every row as a multiple of its reference, with quartiles; then the growths."""
     set_style()
-    heights = [len(section.seconds) for section in sections]
+    heights = [len(section.seconds) for section in measured.sections]
     figure, axes = plt.subplots(
-        len(sections), 1, figsize=(8, 1.3 * len(sections) + 0.45 * sum(heights)), height_ratios=heights, squeeze=False
+        len(heights) + 1, 1, figsize=(8, 1.2 * len(heights) + 0.4 * sum(heights) + 4), height_ratios=[*heights, 8]
     )
-    for ax, section in zip(axes[:, 0], sections, strict=True):
+    for ax, section in zip(axes, measured.sections, strict=False):
         bars_of(section, ax)
-    axes[-1, 0].set_xlabel("time, as a multiple of the bare matrix products (whiskers: quartiles)")
-    if other_cores is not None and other_cores > DISTURBED:
-        figure.suptitle(f"disturbed run: other programs kept {other_cores:.1f} cores busy", fontsize="medium")
+    lines_of(measured.growths, axes[-1])
+    if measured.other_cores is not None and measured.other_cores > DISTURBED:
+        figure.suptitle(f"disturbed run: other programs kept {measured.other_cores:.1f} cores busy", fontsize="medium")
     png = io.BytesIO()
     figure.savefig(png, format="png")
     plt.close(figure)
@@ -118,8 +151,9 @@ def plot(sections: Sequence[Section], other_cores: float | None) -> bytes:
 
 
 def bars_of(section: Section, ax: Axes) -> Axes:
-    """One topic's bars: hatched grey where a row is bare matrix products, its median time written at the end."""
-    multiples = [ratio(seconds, section.seconds[section.reference]) for seconds in section.seconds.values()]
+    """One topic's bars, as multiples of the reference, on a logarithmic axis where they differ by far: hatched grey
+    where a row is bare matrix products, its median time written at the end."""
+    multiples = [times_reference(section, name) for name in section.seconds]
     whiskers = [[m.median - m.lower for m in multiples], [m.upper - m.median for m in multiples]]
     bare = [name in section.gflop for name in section.seconds]
     bars = ax.barh(
@@ -131,15 +165,33 @@ def bars_of(section: Section, ax: Axes) -> Axes:
         height=0.65,
     )
     medians = [spread(seconds).median for seconds in section.seconds.values()]
-    ax.bar_label(bars, [f"{m:.2f} s" if m >= 1 else f"{1e3 * m:.1f} ms" for m in medians], padding=6)
-    ax.set_xlim(0, 1.3 * max(multiple.upper for multiple in multiples))
+    ax.bar_label(bars, [f"{m:.3g} s" if m >= 1 else f"{1e3 * m:.1f} ms" for m in medians], padding=6)
+    largest, smallest = (pick(multiple.median for multiple in multiples) for pick in (max, min))
+    if largest > 20:
+        ax.set(xscale="log", xlim=(0.5 * smallest, 5 * largest))
+    else:
+        ax.set_xlim(0, 1.3 * max(multiple.upper for multiple in multiples))
     ax.invert_yaxis()
     ax.grid(axis="y", visible=False)
     ax.set_title(section.title.replace("; ", "\n", 1), loc="left", fontsize="small")
+    ax.set_xlabel(f"times {section.reference}", fontsize="small")
     return ax
 
 
-def write(sections: Sequence[Section], effort: Effort, other_cores: float | None, path: Path) -> None:
+def lines_of(growths: Sequence[Growth], ax: Axes) -> Axes:
+    """Each growth as multiples of its smallest size and time, on logarithmic axes: proportional is the grey line."""
+    for growth, marker in zip(growths, "os^Dv", strict=True):
+        first, *_ = growth.seconds
+        medians = {size / first: spread(seconds).median for size, seconds in growth.seconds.items()}
+        label = f"{growth.title}: exponent {growth.exponent.median:.2f}"
+        ax.plot(medians, [m / medians[1.0] for m in medians.values()], marker=marker, label=label)
+    ax.plot([1, 50], [1, 50], color=COLOURS["grey"], linewidth=1)
+    ax.set(xscale="log", yscale="log", xlabel="size, times the smallest", ylabel="time, times the first")
+    ax.legend(fontsize="x-small")
+    return ax
+
+
+def write(measured: Measured, effort: Effort, path: Path) -> None:
     """The record to path (a .json file) and the plot beside it as .png, each whole or not at all."""
-    write_atomically(path, json.dumps(record(sections, effort, other_cores), indent=1) + "\n")
-    write_atomically(path.with_suffix(".png"), plot(sections, other_cores))
+    write_atomically(path, json.dumps(record(measured, effort), indent=1) + "\n")
+    write_atomically(path.with_suffix(".png"), plot(measured))

@@ -2,16 +2,20 @@ import json
 
 import pytest
 import torch
+from sklearn.neighbors import KernelDensity
+from torch.testing import assert_close
 from torch.utils.flop_counter import FlopCounterMode
 
 from benchmarks import __main__ as command
 from benchmarks.others import OtherPrograms
+from benchmarks.parzen_protocol import authors_formula
 from benchmarks.products import bare_products, flop_of
-from benchmarks.timing import Bar, Effort, Section, Spread, interleaved, ratio
+from benchmarks.timing import Bar, Effort, Growth, Section, Spread, interleaved, ratio
 from benchmarks.tutorial import TutorialLoop
 from gan_repro.config import TrainingConfig
 from gan_repro.game import Game
 from gan_repro.models import Discriminator, Generator
+from gan_repro.parzen import parzen_log_likelihood
 from gan_repro.paths import RESULTS
 
 SMALLEST = Effort(
@@ -21,7 +25,14 @@ SMALLEST = Effort(
     num_train=200,
     num_images=100,
     num_samples=100,
+    num_slice=10,
+    num_neighbours=20,
+    slow_rounds=1,
+    steps_side_by_side=1,
     largest_product=100,
+    sizes=(100, 200),
+    widths=(1, 2),
+    batch_sizes=(50, 100),
 )
 
 
@@ -29,18 +40,19 @@ def test_a_run_times_all_rows_and_writes_what_it_prints(tmp_path, capsys):
     command.run(SMALLEST, tmp_path / "bench.json")
     printed = capsys.readouterr().out
     record = json.loads((tmp_path / "bench.json").read_text())
-    step, parzen = record["sections"]
-    assert len(step["rows"]) == 6
-    assert len(parzen["rows"]) == 2
-    for row in [*step["rows"].values(), *parzen["rows"].values()]:
-        lower, upper = row["seconds"]["quartiles"]
-        assert 0 < lower <= row["seconds"]["median"] <= upper < 10
-        assert row["rounds"] == 2
-    for bar in step["bars"] + parzen["bars"]:
+    assert [len(section["rows"]) for section in record["sections"]] == [6, 6, 4, 5, 3, 3, 3]
+    for section in record["sections"]:
+        assert section["reference"] in section["rows"]
+        for row in section["rows"].values():
+            lower, upper = row["seconds"]["quartiles"]
+            assert 0 < lower <= row["seconds"]["median"] <= upper < 60
+    assert all(set(growth["seconds"]) == {"100", "200"} for growth in record["growth"][:2])
+    parts = [*record["sections"], *record["growth"], {"bars": record["memory"]}]
+    bars = [bar for part in parts for bar in part["bars"]]
+    assert len(bars) == 3 + 3 + 2 + 2 + 1 + 3 + 5
+    for bar in bars:
         assert f"{bar['name']} " in printed
-        assert bar["met"] == (
-            bar["median"] >= bar["at_least"] if "at_least" in bar else bar["median"] <= bar["at_most"]
-        )
+        assert bar["met"] == (bar.get("at_least", 0) <= bar["median"] <= bar.get("at_most", float("inf")))
     assert record["machine"]["threads"] == torch.get_num_threads()
     assert record["versions"]["torch"] == torch.__version__.split("+")[0]
     assert (tmp_path / "bench.png").read_bytes().startswith(b"\x89PNG")
@@ -76,6 +88,8 @@ def test_a_run_of_record_is_a_full_one_in_its_own_place(arguments, capsys):
 def test_a_disturbed_run_is_not_recorded(other_cores, why, tmp_path, monkeypatch):
     section = Section(title="one topic", seconds={"work": [2.0, 2.0], "bare": [1.0, 1.0]}, reference="bare")
     monkeypatch.setattr(command, "TOPICS", (lambda effort: section,))
+    monkeypatch.setattr(command.growth, "measure", lambda effort: [])
+    monkeypatch.setattr(command.memory, "measure", lambda effort: [])
     monkeypatch.setattr(OtherPrograms, "cores", lambda self: other_cores)
     path = tmp_path / "bench.json"
     if why is None:
@@ -112,10 +126,27 @@ def test_ratios_are_taken_round_by_round():
 
 def test_a_bar_is_met_on_its_own_side_only():
     measured = Spread(2, 1, 3)
-    assert Bar("", measured, 1.5, at_least=True).met
-    assert not Bar("", measured, 2.5, at_least=True).met
-    assert Bar("", measured, 2.5, at_least=False).met
-    assert not Bar("", measured, 1.5, at_least=False).met
+    assert Bar("", measured, at_least=1.5).met and not Bar("", measured, at_least=2.5).met
+    assert Bar("", measured, at_most=2.5).met and not Bar("", measured, at_most=1.5).met
+    assert Bar("", measured, 1.5, 2.5).met and not Bar("", measured, 1.5, 1.9).met and not Bar("", measured, 2.1, 3).met
+
+
+@pytest.mark.parametrize("power, met", [(1.0, True), (1.3, False), (0.8, False)])
+def test_growth_is_linear_only_where_time_is_proportional(power, met):
+    seconds = {size: [0.5 * size**power, 2 * size**power] for size in (100, 200, 1000)}  # the second round is slow
+    growth = Growth("work", seconds, linear=True)
+    assert growth.exponent == pytest.approx((power, power, power))
+    assert [bar.met for bar in growth.bars] == [met]
+    assert not Growth("work", seconds, linear=False).bars
+
+
+def test_the_peers_of_parzen_compute_what_ours_does():
+    draw = torch.Generator().manual_seed(0)
+    x, samples = torch.rand(6, 20, generator=draw), torch.rand(30, 20, generator=draw)
+    ours = parzen_log_likelihood(x, samples, 0.2).float()
+    assert_close(authors_formula(x, samples, 0.2), ours, rtol=1e-4, atol=1e-3)
+    theirs = KernelDensity(bandwidth=0.2).fit(samples.numpy()).score_samples(x.numpy())
+    assert_close(torch.from_numpy(theirs).float(), ours, rtol=1e-4, atol=1e-3)
 
 
 def counted_flop(work):

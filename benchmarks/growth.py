@@ -1,0 +1,42 @@
+"""How costs grow: with samples and test points of a Parzen window, with updates, with width and minibatch."""
+
+from collections.abc import Callable
+
+import torch
+
+from benchmarks.mnist_step import made_images, repeat
+from benchmarks.timing import Effort, Growth, interleaved
+from gan_repro.config import TrainingConfig
+from gan_repro.game import Game
+from gan_repro.parzen import parzen_log_likelihood
+
+FIXED = 2_000  # test points while samples grow, and the other way round
+
+
+def measure(effort: Effort) -> list[Growth]:
+    draw = torch.Generator().manual_seed(0)
+    most = max(effort.sizes)
+    many, few = torch.rand(most, 784, generator=draw), torch.rand(min(FIXED, most), 784, generator=draw)
+    images = made_images(effort.num_train)
+    game, rounds = Game(TrainingConfig(num_train=len(images)), images), effort.slow_rounds
+
+    def grown(title: str, rows: dict[int, Callable[[], object]], *, linear: bool, times: int = 1) -> Growth:
+        timed = interleaved({str(size): work for size, work in rows.items()}, rounds)
+        return Growth(title, {int(size): [s / times for s in seconds] for size, seconds in timed.items()}, linear)
+
+    def step_of(**changes: int) -> Callable[[], None]:
+        config = TrainingConfig(num_train=len(images), **changes)
+        return repeat(Game(config, images).update, effort.steps_per_round)
+
+    by_samples = {n: (lambda n=n: parzen_log_likelihood(few, many[:n], 0.2)) for n in effort.sizes}
+    by_points = {n: (lambda n=n: parzen_log_likelihood(many[:n], few, 0.2)) for n in effort.sizes}
+    by_updates = {n * effort.steps_per_round: repeat(game.update, n * effort.steps_per_round) for n in (1, 2, 5, 10)}
+    by_width = {w: step_of(num_hidden=1200 * w, num_units=240 * w) for w in effort.widths}
+    by_batch = {m: step_of(batch_size=m) for m in effort.batch_sizes}
+    return [
+        grown(f"Parzen, {len(few):,} test points, by samples", by_samples, linear=True),
+        grown(f"Parzen, {len(few):,} samples, by test points", by_points, linear=True),
+        grown("Training, by updates", by_updates, linear=True),
+        grown("One step, by width of the hidden layers", by_width, linear=False, times=effort.steps_per_round),
+        grown("One step, by minibatch", by_batch, linear=False, times=effort.steps_per_round),
+    ]

@@ -1,0 +1,30 @@
+"""Nearest training images of samples, as Figure 2a and the check for copies need them."""
+
+import torch
+from sklearn.neighbors import NearestNeighbors
+
+from benchmarks.mnist_step import made_images
+from benchmarks.timing import Effort, Section, interleaved
+from gan_repro.data import to_unit
+from gan_repro.figures import nearest_training_images
+
+OURS, PRODUCTS, SKLEARN = "nearest_training_images", "its matrix products, bare", "scikit-learn's NearestNeighbors"
+
+
+def measure(effort: Effort) -> Section:
+    train = made_images(effort.num_train)
+    samples = torch.rand(effort.num_neighbours, train.shape[1], generator=torch.Generator().manual_seed(1))
+    as_floats = to_unit(train)
+    brute = NearestNeighbors(n_neighbors=1, algorithm="brute").fit(as_floats.numpy())
+    result = torch.empty(len(samples), len(train))
+    rows = {
+        OURS: lambda: nearest_training_images(samples, train),
+        PRODUCTS: lambda: torch.mm(samples, as_floats.T, out=result),
+        SKLEARN: lambda: brute.kneighbors(samples.numpy(), return_distance=False),
+    }
+    return Section(
+        title=f"Nearest of {len(train):,} training images to {len(samples):,} samples; {effort.slow_rounds} rounds",
+        seconds=interleaved(rows, effort.slow_rounds),
+        reference=PRODUCTS,
+        gflop={PRODUCTS: 2 * len(samples) * train.numel() / 1e9},
+    )
