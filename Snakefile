@@ -18,6 +18,7 @@ NEEDS = {  # a notebook reads results that these write
 
 wildcard_constraints:
     settings="[^/]+",
+    name="|".join(NEEDS),
     recipe="|".join(SEEDS),
     seed="[0-9]+",
 

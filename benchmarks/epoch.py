@@ -24,7 +24,7 @@ def measure(effort: Effort) -> Section:
         trainer = Trainer(config, mnist, Path(folder), torch.device("cpu"))
         rows = {
             UPDATES: repeat(trainer.game.update, config.steps_per_epoch),
-            "checkpoint": trainer.save,
+            "checks and checkpoint": lambda: (trainer.check_finite(), trainer.save()),
             "score of G and of the average": lambda: trainer.score(1),
         }
         seconds = interleaved(rows, effort.slow_rounds)

@@ -71,7 +71,7 @@ def repeat(work: Callable[[], object], times: int) -> Callable[[], None]:
 
 
 def made_images(num_train: int) -> Tensor:
-    """Images of MNIST's width from a fixed random layer, in place of digits: the cost of a step does not depend on what
+    """Images of MNIST's width from a fixed random layer, in place of digits: the cost of a step hardly depends on what
     they show. (num_train, 784) uint8."""
     draw = torch.Generator().manual_seed(0)
     hidden, weight = torch.randn(num_train, 20, generator=draw), torch.randn(20, 784, generator=draw)

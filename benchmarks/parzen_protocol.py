@@ -1,7 +1,7 @@
 """The Parzen window at the full protocol of Section 5: ten sigmas on validation images, then one on the test images.
 
-Its peers: the same by torch.cdist, whole; scikit-learn's KernelDensity and the authors' formula, which makes an array
-of (images, samples, pixels) numbers, on a slice of the images, with the time scaled up.
+Its peers: the same by torch.cdist, in chunks, anew for each sigma; scikit-learn's KernelDensity (fitted before) and the
+authors' formula, which makes an array of (images, samples, pixels) numbers, on a slice of the images, scaled up.
 """
 
 import math

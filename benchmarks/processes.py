@@ -14,7 +14,7 @@ from gan_repro.config import TrainingConfig
 from gan_repro.game import Game
 from gan_repro.paths import ROOT
 
-TORCH, OURS, FIRST_STEP = "import torch", "import gan_repro.training", "start to first step"
+TORCH, OURS, FIRST_STEP = "import torch", "import gan_repro.training", "start to first step, on made images"
 ALONE, PAIR, ONE_OF_TWO_THREADS = "one thread", "one thread, another beside it", "one process with two threads"
 
 

@@ -180,18 +180,20 @@ def bars_of(section: Section, ax: Axes) -> Axes:
 
 def lines_of(growths: Sequence[Growth], ax: Axes) -> Axes:
     """Each growth as multiples of its smallest size and time, on logarithmic axes: proportional is the grey line."""
-    for growth, marker in zip(growths, "os^Dv", strict=True):
+    for growth, marker in zip(growths, "os^Dv"[: len(growths)], strict=True):
         first, *_ = growth.seconds
         medians = {size / first: spread(seconds).median for size, seconds in growth.seconds.items()}
         label = f"{growth.title}: exponent {growth.exponent.median:.2f}"
-        ax.plot(medians, [m / medians[1.0] for m in medians.values()], marker=marker, label=label)
+        ax.plot(list(medians), [m / medians[1.0] for m in medians.values()], marker=marker, label=label)
     ax.plot([1, 50], [1, 50], color=COLOURS["grey"], linewidth=1)
     ax.set(xscale="log", yscale="log", xlabel="size, times the smallest", ylabel="time, times the first")
-    ax.legend(fontsize="x-small")
+    if growths:
+        ax.legend(fontsize="x-small")
     return ax
 
 
 def write(measured: Measured, effort: Effort, path: Path) -> None:
     """The record to path (a .json file) and the plot beside it as .png, each whole or not at all."""
-    write_atomically(path, json.dumps(record(measured, effort), indent=1) + "\n")
-    write_atomically(path.with_suffix(".png"), plot(measured))
+    text, png = json.dumps(record(measured, effort), indent=1) + "\n", plot(measured)
+    write_atomically(path, text)
+    write_atomically(path.with_suffix(".png"), png)

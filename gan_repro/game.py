@@ -14,6 +14,7 @@ from gan_repro.one_pass import move, one_pass_update
 from gan_repro.steps import discriminator_gradients, generator_gradients, two_pass_gradients
 from gan_repro.streams import dropout_masks, epoch_order, sample_noise
 
+CLEAR_INTERVAL = 100  # steps between two times that vanished velocities are set to 0
 EMA_INTERVAL = 10  # steps between two updates of the average of G's weights, each with ema_decay ** EMA_INTERVAL
 STATISTICS = ("D_x", "D_G_z", "d_loss", "g_loss")
 
@@ -64,6 +65,9 @@ class Game:
         if self.step % EMA_INTERVAL == 0:
             weight = 1 - c.ema_decay**EMA_INTERVAL
             torch._foreach_lerp_(list(self.ema.parameters()), [p.detach() for p in self.G.parameters()], weight)
+        if self.step % CLEAR_INTERVAL == 0:
+            clear_vanished(self.v_G)
+            clear_vanished(self.v_D)
 
     def draws(self, minibatch: int, z: str, masks: str) -> tuple[Tensor, Tensor, list[Tensor]]:
         """A minibatch of data, one of noise, and D's dropout masks for both."""
@@ -94,13 +98,10 @@ class Game:
         losses. (steps done, 4)"""
         c = self.config
         done = self.step % c.steps_per_epoch or min(self.step, c.steps_per_epoch)
-        of_steps = []
-        for row in self.logits[:done]:
-            real, fake = row.chunk(2)
-            d_loss = c.d_loss_scale * discriminator_loss(real, fake)
-            g_loss = GENERATOR_LOSSES[c.generator_loss](fake)
-            of_steps.append(torch.stack([real.sigmoid().mean(), fake.sigmoid().mean(), d_loss, g_loss]))
-        return torch.stack(of_steps) if of_steps else self.logits.new_zeros(0, len(STATISTICS))
+        real, fake = self.logits[:done].chunk(2, dim=1)  # (done, m) each
+        d_loss = c.d_loss_scale * torch.vmap(discriminator_loss)(real, fake)
+        g_loss = torch.vmap(GENERATOR_LOSSES[c.generator_loss])(fake)
+        return torch.stack([real.sigmoid().mean(dim=1), fake.sigmoid().mean(dim=1), d_loss, g_loss], dim=1)
 
     def state_dict(self) -> dict[str, Any]:
         nets = {name: getattr(self, name).state_dict() for name in NETS}
@@ -122,6 +123,14 @@ def learn(net: nn.Module, velocity: nn.Module, *, lr: float, momentum: float) ->
     torch._foreach_mul_(v, momentum)
     torch._foreach_add_(v, [parameter.grad for parameter in net.parameters()], alpha=-lr)
     move(net, velocity)
+
+
+@torch.no_grad()
+def clear_vanished(velocity: nn.Module) -> None:
+    """Set velocities to 0 that are too small to move a weight. Those of weights that no gradient reaches any more would
+    shrink to denormal numbers and stay so, and processors are so slow with these that an epoch took a fifth longer."""
+    for v in velocity.parameters():
+        v.masked_fill_(v.abs() < 1e-20, 0)
 
 
 def zeros_like(net: nn.Module) -> Any:

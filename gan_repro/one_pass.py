@@ -1,5 +1,5 @@
 """The released simultaneous update of the MNIST pair in one pass, written out: what `steps.two_pass_gradients` and
-pylearn2's momentum give, up to rounding, in about two thirds of the time. A test holds it to them.
+pylearn2's momentum give, up to rounding, in less time (`make bench`). A test holds it to them.
 """
 
 from collections.abc import Sequence

@@ -62,8 +62,8 @@ def dropout_masks(
         drawn_here, mask = drawn[start : start + n], torch.ones(num_rows, width)
         if p == 0.5:
             mask.copy_(torch.from_numpy(np.unpackbits(drawn_here, count=size)).view(num_rows, width))
-        elif p < 1:  # 16 bits read as a signed number
+        elif (kept_of_2_to_16 := round(p * 2**16)) < 2**16:  # 16 bits read as a signed number
             numbers = torch.from_numpy(drawn_here.view(np.int16)).view(num_rows, width)
-            torch.lt(numbers, round(p * 2**16) - 2**15, out=mask)  # 0 or 1, as floats
+            torch.lt(numbers, kept_of_2_to_16 - 2**15, out=mask)  # 0 or 1, as floats
         masks.append(mask.mul_(1 / p))
     return masks

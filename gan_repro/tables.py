@@ -14,7 +14,7 @@ import pandas as pd
 from gan_repro.config import TrainingConfig
 from gan_repro.files import write_atomically
 from gan_repro.paths import RESULTS, ROOT
-from gan_repro.results import Record, nats, read_record
+from gan_repro.results import Record, ResultsError, nats, read_record, relative
 
 # Table 1 of the paper, MNIST column: nats, and the standard error it states.
 PAPER_MNIST = {
@@ -27,12 +27,14 @@ QUOTED = "quoted from the paper, not yet rerun"
 
 
 def records(folder: Path) -> list[Record]:
-    """The records seed*.json of a results folder in the order of their seeds: the first, and those like it.
+    """The records seed*.json of a results folder that can be averaged, in the order of their seeds.
 
-    A record whose parameters (other than the seed), data or recipe differ from the first one's is left out.
+    They differ in nothing but the seed: of several kinds (parameters, length, data, recipe) the one with most seeds, of
+    equals the longest.
     """
     found = all_records(folder)
-    return [record for record in found if kind(record) == kind(found[0])]
+    kinds = [[record for record in found if kind(record) == kind(first)] for first in found]
+    return max(kinds, key=lambda runs: (len(runs), runs[0]["config"]["max_epochs"]), default=[])
 
 
 def all_records(folder: Path) -> list[Record]:
@@ -60,8 +62,11 @@ def describe_runs(runs: list[Record], name: str) -> str:
     epochs, run = sorted(run["metrics"][name]["epoch"] for run in runs), runs[0]
     words = f"epoch {epochs[0]}" if epochs[0] == epochs[-1] else f"epochs {epochs[0]} to {epochs[-1]}"
     words += f", the best of {' or '.join(str(n) for n in sorted({run['epochs'] for run in runs}))}"
-    by_rule = [run["stopped_by"] == "patience" for run in runs]
-    words += "; stopped by the rule" if all(by_rule) else "; not yet at the stopping rule"
+    by_rule = sum(run["stopped_by"] == "patience" for run in runs)
+    if by_rule in (0, len(runs)):
+        words += "; stopped by the rule" if by_rule else "; not yet at the stopping rule"
+    else:
+        words += f"; {by_rule} of {len(runs)} stopped by the rule"
     released, length = asdict(TrainingConfig()), {"seed", "max_epochs", "patience", "score_every"}
     other = [f"{key} {value}" for key, value in run["config"].items() if released[key] != value and key not in length]
     return words + (f"; not as released: {', '.join(other)}" if other else "")
@@ -74,9 +79,12 @@ def table1(results: Path = RESULTS) -> pd.DataFrame:
     alone.
     """
     oracle = oracles(results)
-    ours = {
-        model: our_columns(runs, name, results) for folder, name, model in OURS if (runs := records(results / folder))
-    }
+    ours = {}
+    for folder, name, model in OURS:
+        if runs := records(results / folder):
+            ours[model] = our_columns(runs, name, results)
+            if left_out := len(all_records(results / folder)) - len(runs):
+                ours[model]["seeds"] += f" (and {left_out} of another length)"
     rows = []
     for model in [*PAPER_MNIST, *(model for model in ours if model not in PAPER_MNIST)]:
         row = {"model": model}
@@ -157,6 +165,25 @@ def costs(results: Path = RESULTS) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["run", "epochs", "hours", "minutes an epoch", "on"])
 
 
+def speed(results: Path = RESULTS) -> pd.DataFrame:
+    """What `make bench` measured on the machine of record, beside what was aimed at. Medians, quartiles in brackets."""
+    record = json.loads((results / "bench.json").read_text())
+    rows = []
+    for part in [*record["sections"], *record["growth"], {"title": "", "bars": record["memory"]}]:
+        for bar in part["bars"]:
+            unit = "" if bar["unit"] == "ratio" else f" {bar['unit']}"
+            lower, upper = bar["quartiles"]
+            spread = f" ({lower:.2f} to {upper:.2f})" if lower < upper else ""
+            limits = [f"{word} {bar[key]:.3g}{unit}" for key, word in LIMITS.items() if key in bar]
+            row = {"of": part["title"].split(";")[0].split(":")[0], "measured": bar["name"]}
+            row["median"] = f"{bar['median']:.2f}{unit}{spread}"
+            rows.append(row | {"aim": ", ".join(limits) or "–", "met": "yes" if bar["met"] else "no"})
+    return pd.DataFrame(rows)
+
+
+LIMITS = {"at_least": "at least", "at_most": "at most"}
+
+
 def oracles(results: Path = RESULTS) -> dict[str, Any] | None:
     """The score of 10,000 real training images under the same protocol, as 08_parzen_window wrote it, or None."""
     path = results / "parzen" / "oracles.json"
@@ -170,6 +197,9 @@ def by_num_samples(results: Path = RESULTS) -> pd.DataFrame | None:
     if not path.exists():
         return None
     contents = json.loads(path.read_text())
+    record = read_record(results / "mnist" / f"seed{contents['parameters']['seed']}.json")
+    if contents["parameters"]["weights"] != record["weights"]["sha256"]:
+        raise ResultsError(f"{relative(path)} is of other weights of G: remove it and run 08_parzen_window")
     table = {}
     for name in ("real data", "ema", "G"):
         for size in contents["parameters"]["sizes"]:
@@ -207,7 +237,7 @@ def between_markers(text: str, name: str, content: str) -> str:
 
 def readme(text: str) -> str:
     """README.md's text with its generated parts made anew."""
-    tables = {"table 1": table1(), "seeds": seeds(), "samples": samples_needed(), "costs": costs()}
+    tables = {"table 1": table1(), "seeds": seeds(), "samples": samples_needed(), "costs": costs(), "speed": speed()}
     for name, table in tables.items():
         text = between_markers(text, name, markdown(table))
     return text

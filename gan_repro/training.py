@@ -113,7 +113,7 @@ class Trainer:
         if self.stopped_by() is None:
             self.begin_session()
         progress = Progress(self.config, len(self.history), show)
-        with interrupt_flag() as interrupted, denormals_as_zero():
+        with interrupt_flag() as interrupted:
             while (stopped_by := self.stopped_by()) is None:
                 self.run_epoch(interrupted, progress)
         if interrupted:  # while the last epoch was scored
@@ -152,9 +152,9 @@ class Trainer:
                 self.save()
                 raise KeyboardInterrupt(f"stopped after step {game.step}; {self.folder} holds the checkpoint")
             progress.step(game.step % per_epoch or per_epoch, self.seconds)
-        self.check_finite()
+        statistics = self.check_finite()
         row = {"epoch": len(self.history) + 1}
-        row |= dict(zip(STATISTICS, game.statistics().double().mean(dim=0).tolist(), strict=True))
+        row |= dict(zip(STATISTICS, statistics.double().mean(dim=0).tolist(), strict=True))
         if row["epoch"] % self.config.score_every == 0 or row["epoch"] == self.config.max_epochs:
             row |= self.score(row["epoch"])
         self.history.append(row)
@@ -179,9 +179,11 @@ class Trainer:
             return "patience"
         return None
 
-    def check_finite(self) -> None:
-        """Raise NotFiniteError if a loss of this epoch or a weight is NaN or infinite. Looks once an epoch: a look at
-        every step would make a GPU wait."""
+    def check_finite(self) -> Tensor:
+        """The statistics of this epoch's steps. Raises NotFiniteError if a loss among them or a weight is not finite.
+
+        Looks once an epoch: a look at every step would make a GPU wait.
+        """
         statistics = self.game.statistics()
         bad_steps = (~statistics.isfinite().all(dim=1)).nonzero()
         bad_weights = [
@@ -191,7 +193,7 @@ class Trainer:
             if not value.isfinite().all()
         ]
         if len(bad_steps) == 0 and not bad_weights:
-            return
+            return statistics
         first = int(bad_steps[0]) + 1 if len(bad_steps) else len(statistics)
         what = "a loss is" if len(bad_steps) else f"the weight {bad_weights[0]} is"
         epoch, step = divmod(self.saved_step, self.config.steps_per_epoch)
@@ -229,7 +231,7 @@ class Trainer:
         if saved is None:
             return
         tensors, facts = saved
-        state = tensors["game"] if "game" in tensors else self.of_torchs_optimizer(tensors)
+        state = tensors["game"] if "game" in tensors else self.of_torchs_optimizer(tensors, facts)
         self.game.load_state_dict(state, facts["step"])
         self.history, self.seconds = facts["history"], facts["seconds"]
         self.sessions = facts.get("sessions", [])  # not kept by the first checkpoints
@@ -240,9 +242,13 @@ class Trainer:
         if own is None:
             self.save()
 
-    def of_torchs_optimizer(self, tensors: dict[str, Any]) -> dict[str, Any]:
+    def of_torchs_optimizer(self, tensors: dict[str, Any], facts: dict[str, Any]) -> dict[str, Any]:
         """The state of the game in a checkpoint from when torch.optim.SGD kept b = -v / lr, taken at an epoch's end.
         To go when the runs that began so have ended."""
+        if facts["step"] % self.config.steps_per_epoch:
+            raise RuntimeError(
+                f"the old checkpoint in {self.folder} was taken within an epoch: finish that with old code"
+            )
         state = self.game.state_dict() | {"G": tensors["G"], "D": tensors["D"]}
         state["ema"] = dict(zip(state["ema"], tensors["ema"], strict=True))
         for name in ("G", "D"):
@@ -278,17 +284,6 @@ def score_of(scores: dict[str, dict[str, float]]) -> float:
     """What chooses the epoch: the validation log-likelihood by the authors' grid, as in the headline. NaN is worst."""
     value = scores["authors"]["log_likelihood"]
     return -math.inf if math.isnan(value) else value
-
-
-@contextmanager
-def denormals_as_zero() -> Iterator[None]:
-    """Within it, numbers below 1.2e-38 count as 0. The velocity of a weight that no gradient reaches any more shrinks
-    to such a number and stays one, and processors are so slow with them that an epoch took a fifth longer."""
-    torch.set_flush_denormal(True)
-    try:
-        yield
-    finally:
-        torch.set_flush_denormal(False)
 
 
 @contextmanager

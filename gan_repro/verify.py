@@ -14,7 +14,10 @@ TOLERANCES = {"log_likelihood": 0.05, "standard_error": 0.005, "sigma": 1e-9}
 
 
 def verify(path: Path, mnist: MNIST) -> list[str]:
-    """Recompute the test scores of one record from its weights; the differences found, in words, none if it holds."""
+    """Recompute the test scores of one record from its weights; the differences found, in words, none if it holds.
+
+    The scores with other draws (`redraws`) are left out: they would take four times as long.
+    """
     record = read_record(path)
     problems = []
     for name, metrics in record["metrics"].items():

@@ -100,7 +100,12 @@ def test_the_committed_record_is_of_the_run_that_03_shows_at_its_defaults():
     md5 = {name: file.md5 for name, file in MNIST_FILES.items()}
     record = read_record(RESULTS / "mnist" / "seed0.json")
     assert is_record_of(record, config, md5)
-    assert set(defaults) - fields == {"results_dir", "runs_dir", "overwrite"}  # no parameter without effect
+    assert set(defaults) - fields == {
+        "experiment",
+        "results_dir",
+        "runs_dir",
+        "overwrite",
+    }  # no parameter without effect
 
 
 def test_every_parameter_of_03_reaches_the_configuration():

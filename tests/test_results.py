@@ -246,6 +246,15 @@ def test_another_kind_of_run_with_a_new_seed_does_not_enter_a_folder_of_records(
             written.with_suffix(suffix).unlink()
 
 
+def test_a_longer_run_takes_the_place_of_its_beginning_and_a_shorter_one_does_not(mnist, tmp_path):
+    folder, runs = tmp_path / "results", tmp_path / "runs"
+    _, path = reproduce(replace(SMALL, max_epochs=1), mnist, folder, runs=runs, show=None)
+    longer, where = reproduce(SMALL, mnist, folder, runs=runs, show=None)
+    assert where == path and read_record(path) == longer and longer["epochs"] == 2
+    _, where = reproduce(replace(SMALL, max_epochs=1), mnist, folder, runs=runs, show=None)
+    assert where.parent.parent == runs and read_record(path) == longer
+
+
 def test_a_record_whose_weights_were_lost_is_made_again_from_its_run(mnist, tmp_path):
     record, path = reproduce(SMALL, mnist, tmp_path / "results", runs=tmp_path / "runs", show=None)
     path.with_suffix(".safetensors").write_bytes(b"of another run")

@@ -198,7 +198,7 @@ def test_an_unknown_prior_is_refused_by_name():
 # Masks
 
 
-@pytest.mark.parametrize("keep", [0.5, 0.8, 0.9, 0.123, 0.001, 0.99999])
+@pytest.mark.parametrize("keep", [0.5, 0.8, 0.9, 0.123, 0.001, 0.99999, 0.999999])
 def test_masks_are_0_or_1_over_keep_at_the_rate_they_should_be(keep):
     (mask,) = dropout_masks(0, "masks", 0, 1000, (301,), (keep,))  # an odd width: bits are not used up evenly
     assert mask.dtype == torch.float32
