@@ -177,7 +177,8 @@ def speed(results: Path = RESULTS) -> pd.DataFrame:
             limits = [f"{word} {bar[key]:.3g}{unit}" for key, word in LIMITS.items() if key in bar]
             row = {"of": part["title"].split(";")[0].split(":")[0], "measured": bar["name"]}
             row["median"] = f"{bar['median']:.2f}{unit}{spread}"
-            rows.append(row | {"aim": ", ".join(limits) or "–", "met": "yes" if bar["met"] else "no"})
+            met = "–" if not limits else "yes" if bar["met"] else "no"
+            rows.append(row | {"aim": ", ".join(limits) or "–", "met": met})
     return pd.DataFrame(rows)
 
 
