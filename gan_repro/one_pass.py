@@ -85,12 +85,12 @@ def one_pass_update(
 def loss_derivatives(logits: Tensor, *, generator_loss: str, d_loss_scale: float) -> tuple[Tensor, Tensor]:
     """Derivatives by the logits, data first: of D's scaled loss, (2m, 1), and of G's by those of G(z), (m, 1).
 
-    Taken in float64, since 1 - D of a confident D has no digits left in float32.
+    sigmoid(-logit) stands where 1 - D would have no digits left.
     """
-    real, fake = logits.double().chunk(2)
+    real, fake = logits.chunk(2)
     of_d = torch.cat([-torch.sigmoid(-real), torch.sigmoid(fake)]).mul_(d_loss_scale / len(real))
-    of_g = -(torch.sigmoid(-fake) if generator_loss == "nonsaturating" else torch.sigmoid(fake)).div_(len(fake))
-    return of_d.to(logits.dtype), of_g.to(logits.dtype)
+    of_g = torch.sigmoid(-fake if generator_loss == "nonsaturating" else fake).mul_(-1 / len(fake))
+    return of_d, of_g
 
 
 @torch.no_grad()

@@ -47,6 +47,8 @@ def main() -> None:
         problems.append(str(error))
     for problem in problems:
         print(f"does not hold: {problem}", file=sys.stderr)
+    if not problems:
+        print("all hold: the numbers of record are those of the kept weights")
     sys.exit(1 if problems else 0)
 
 

@@ -9,8 +9,7 @@ import torch
 from torch.distributions import Categorical, Independent, MixtureSameFamily, Normal
 from torch.testing import assert_close
 
-from benchmarks.memory import CLEAR_REFS
-from benchmarks.parzen_protocol import peak_memory
+from benchmarks.memory import CLEAR_REFS, peak_memory
 from gan_repro.data import load_mnist, to_unit
 from gan_repro.parzen import (
     AUTHORS_SIGMAS,
@@ -277,8 +276,8 @@ def test_x_and_samples_on_two_devices_are_refused():
 
 @pytest.mark.skipif(not CLEAR_REFS.exists(), reason="the peak of memory is read from Linux's /proc")
 def test_peak_memory_is_under_300_mb_and_flat_in_the_number_of_samples():
-    assert peak_memory(10_000, 10_000) < 300e6  # the matrix of distances alone would be 400
-    few, many = peak_memory(1000, 1000), peak_memory(1000, 50_000)
+    assert peak_memory("parzen", 10_000, 10_000) < 300e6  # the matrix of distances alone would be 400
+    few, many = peak_memory("parzen", 1000, 1000), peak_memory("parzen", 1000, 50_000)
     assert many < few + 100e6  # a copy of the samples would be 157; between runs the heap varies by about 40
 
 
