@@ -188,7 +188,7 @@ def lines_of(growths: Sequence[Growth], ax: Axes) -> Axes:
     ax.plot([1, 50], [1, 50], color=COLOURS["grey"], linewidth=1)
     ax.set(xscale="log", yscale="log", xlabel="size, times the smallest", ylabel="time, times the first")
     if growths:
-        ax.legend(fontsize="x-small")
+        ax.legend(fontsize="x-small", loc="lower right")
     return ax
 
 

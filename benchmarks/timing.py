@@ -22,7 +22,7 @@ class Effort:
     num_samples: int = 10_000  # of G, in the Parzen window (Section 5)
     num_slice: int = 50  # images that the slow peers of Parzen score; their times are scaled up
     num_neighbours: int = 1_000  # samples whose nearest training images are sought, as 03_mnist does
-    steps_side_by_side: int = 150
+    steps_side_by_side: int = 300
     largest_product: int = 2048  # rows and columns of the matrices that show the machine's best rate
     sizes: tuple[int, ...] = (1_000, 2_000, 5_000, 10_000, 20_000, 50_000)  # of what grows by thousands
     widths: tuple[int, ...] = (1, 2, 4, 8)  # times the released nets' hidden layers
