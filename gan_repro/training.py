@@ -231,8 +231,7 @@ class Trainer:
         if saved is None:
             return
         tensors, facts = saved
-        state = tensors["game"] if "game" in tensors else self.of_torchs_optimizer(tensors, facts)
-        self.game.load_state_dict(state, facts["step"])
+        self.game.load_state_dict(tensors["game"], facts["step"])
         self.history, self.seconds = facts["history"], facts["seconds"]
         self.sessions = facts.get("sessions", [])  # not kept by the first checkpoints
         for name, (epoch, scores) in facts["best"].items():
@@ -241,22 +240,6 @@ class Trainer:
         self.saved_step = self.game.step
         if own is None:
             self.save()
-
-    def of_torchs_optimizer(self, tensors: dict[str, Any], facts: dict[str, Any]) -> dict[str, Any]:
-        """The state of the game in a checkpoint from when torch.optim.SGD kept b = -v / lr, taken at an epoch's end.
-        To go when the runs that began so have ended."""
-        if facts["step"] % self.config.steps_per_epoch:
-            raise RuntimeError(
-                f"the old checkpoint in {self.folder} was taken within an epoch: finish that with old code"
-            )
-        state = self.game.state_dict() | {"G": tensors["G"], "D": tensors["D"]}
-        state["ema"] = dict(zip(state["ema"], tensors["ema"], strict=True))
-        for name in ("G", "D"):
-            optimizer = tensors["optimizers"][name]
-            buffers = [optimizer["state"][i]["momentum_buffer"] for i in optimizer["param_groups"][0]["params"]]
-            v = [-optimizer["param_groups"][0]["lr"] * b for b in buffers]
-            state[f"v_{name}"] = dict(zip(state[f"v_{name}"], v, strict=True))
-        return state
 
     def shorter_run(self) -> tuple[dict[str, Any], dict[str, Any]] | None:
         """The checkpoint furthest on of a run with a smaller max_epochs, or from before a field of the configuration
