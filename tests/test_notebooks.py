@@ -109,7 +109,7 @@ def test_the_committed_record_is_of_the_run_that_03_shows_at_its_defaults():
 
 
 def test_every_parameter_of_03_reaches_the_configuration():
-    (setup,) = [cell.source for cell in code_cells("03_mnist") if "TrainingConfig(" in cell.source]
+    (setup,) = [cell.source for cell in code_cells("03_mnist") if cell.id == "setup"]
     for name in papermill.inspect_notebook(NOTEBOOKS / "03_mnist.ipynb"):
         if name in {field.name for field in dataclasses.fields(TrainingConfig)}:
             assert re.search(rf"\b{name}={name}\b", setup), name
