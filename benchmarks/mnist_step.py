@@ -19,20 +19,6 @@ BEST_RATE = "as many FLOP in one large product"
 
 
 def measure(effort: Effort) -> Section:
-    return step(effort)
-
-
-def measure_one_thread(effort: Effort) -> Section:
-    """As the runs of record are trained: one thread each, two side by side."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        return step(effort)
-    finally:
-        torch.set_num_threads(threads)
-
-
-def step(effort: Effort) -> Section:
     images = made_images(effort.num_train)
     games = {
         name: Game(TrainingConfig(step=step, num_train=effort.num_train), images)
@@ -60,6 +46,16 @@ def step(effort: Effort) -> Section:
             Bar("alternating / one-pass", ratio(seconds[ALTERNATING], seconds[ONE_PASS]), at_least=1.3),
         ],
     )
+
+
+def measure_one_thread(effort: Effort) -> Section:
+    """As the runs of record are trained: one thread each, two side by side."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        return measure(effort)
+    finally:
+        torch.set_num_threads(threads)
 
 
 def repeat(work: Callable[[], object], times: int) -> Callable[[], None]:

@@ -56,6 +56,8 @@ OURS = (
     ("mnist_fast", "ema", "Adversarial nets, faster decay, averaged G"),
 )
 
+FOLDERS = tuple(dict.fromkeys(folder for folder, _, _ in OURS))
+
 
 def describe_runs(runs: list[Record], name: str) -> str:
     """Which epochs of which runs a number is of, in words. The runs differ in their seeds."""
@@ -140,7 +142,7 @@ def between_draws(run: Record, name: str) -> float | None:
 def seeds(results: Path = RESULTS) -> pd.DataFrame:
     """Every run of record: its length, and the test scores of G and of the average at their best epochs, in nats."""
     rows = []
-    for folder in dict.fromkeys(folder for folder, _, _ in OURS):
+    for folder in FOLDERS:
         for run in all_records(results / folder):
             row = {"lr divided by": run["config"]["lr_decay"], "seed": run["seed"], "epochs": run["epochs"]}
             for name, label in (("G", "G"), ("ema", "averaged G")):
@@ -155,7 +157,7 @@ def seeds(results: Path = RESULTS) -> pd.DataFrame:
 def costs(results: Path = RESULTS) -> pd.DataFrame:
     """What the runs of record took: hours of training and scoring, and on what."""
     rows = []
-    for folder in dict.fromkeys(folder for folder, _, _ in OURS):
+    for folder in FOLDERS:
         for record in all_records(results / folder):
             last = record["sessions"][-1]["machine"]
             hours, minutes = record["seconds"] / 3600, record["seconds"] / record["epochs"] / 60

@@ -8,6 +8,7 @@ from gan_repro.data import MNIST, DataError, load_mnist
 from gan_repro.paths import RESULTS
 from gan_repro.results import ResultsError, nats, read_generator, read_record, relative
 from gan_repro.scoring import scores_on_test_set
+from gan_repro.tables import FOLDERS
 
 # What other orders of float32 sums can make of the same samples: nats, and the same sigma of the same grid.
 TOLERANCES = {"log_likelihood": 0.05, "standard_error": 0.005, "sigma": 1e-9}
@@ -38,7 +39,7 @@ def main() -> None:
     problems = []
     try:
         mnist = load_mnist()
-        paths = [path for name in ("mnist", "mnist_fast") for path in sorted((RESULTS / name).glob("seed*.json"))]
+        paths = [path for name in FOLDERS for path in sorted((RESULTS / name).glob("seed*.json"))]
         if not any(path.parent.name == "mnist" for path in paths):
             problems.append("results/mnist holds no record: restore it from git, or run `make seeds` (hours)")
         for path in paths:
