@@ -1,7 +1,6 @@
 """What a run of the benchmarks leaves: a table, a JSON file and a plot."""
 
 import io
-import json
 import os
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -14,7 +13,7 @@ from matplotlib.axes import Axes
 from benchmarks.timing import Bar, Effort, Growth, Section, Spread, ratio, spread
 from gan_repro.figures import COLOURS, set_style
 from gan_repro.files import write_atomically
-from gan_repro.provenance import session
+from gan_repro.results import write_results
 
 DISTURBED = 0.1  # cores: above it, other programs disturbed the run
 
@@ -79,10 +78,9 @@ def bar_line(bar: Bar) -> str:
 
 
 def record(measured: Measured, effort: Effort) -> dict[str, Any]:
-    """Everything measured, as it goes into the JSON file. Times are in seconds."""
+    """Everything measured, for the results file. Times are in seconds."""
     return {
         "environment": {name: os.environ[name] for name in ("GLIBC_TUNABLES",) if name in os.environ},
-        **session(),
         "effort": asdict(effort),
         "cores_busy_with_other_programs": measured.other_cores,
         "disturbed": disturbance(measured.other_cores) is not None,
@@ -194,6 +192,6 @@ def lines_of(growths: Sequence[Growth], ax: Axes) -> Axes:
 
 def write(measured: Measured, effort: Effort, path: Path) -> None:
     """The record to path (a .json file) and the plot beside it as .png, each whole or not at all."""
-    text, png = json.dumps(record(measured, effort), indent=1) + "\n", plot(measured)
-    write_atomically(path, text)
+    png = plot(measured)
+    write_results(path, "bench", record(measured, effort), command="make bench")
     write_atomically(path.with_suffix(".png"), png)

@@ -1,6 +1,5 @@
 """Table 1 from the files in results/, and its place in README.md. `python -m gan_repro.tables` writes the latter."""
 
-import json
 import math
 import re
 import statistics
@@ -14,7 +13,8 @@ import pandas as pd
 from gan_repro.config import TrainingConfig
 from gan_repro.files import write_atomically
 from gan_repro.paths import RESULTS, ROOT
-from gan_repro.results import Record, ResultsError, nats, read_record, relative
+from gan_repro.records import Record, read_record
+from gan_repro.results import ResultsError, nats, read_results, relative
 
 # Table 1 of the paper, MNIST column: nats, and the standard error it states.
 PAPER_MNIST = {
@@ -169,7 +169,7 @@ def costs(results: Path = RESULTS) -> pd.DataFrame:
 
 def speed(results: Path = RESULTS) -> pd.DataFrame:
     """What `make bench` measured on the machine of record, beside what was aimed at. Medians, quartiles in brackets."""
-    record = json.loads((results / "bench.json").read_text())
+    record = read_results(results / "bench.json", "bench")
     rows = []
     for part in [*record["sections"], *record["growth"], {"title": "", "bars": record["memory"]}]:
         for bar in part["bars"]:
@@ -190,7 +190,7 @@ LIMITS = {"at_least": "at least", "at_most": "at most"}
 def oracles(results: Path = RESULTS) -> dict[str, Any] | None:
     """The score of 10,000 real training images under the same protocol, as 08_parzen_window wrote it, or None."""
     path = results / "parzen" / "oracles.json"
-    return json.loads(path.read_text()).get("real_data_10000") if path.exists() else None
+    return read_results(path, "scores")["scores"].get("real_data_10000") if path.exists() else None
 
 
 def by_num_samples(results: Path = RESULTS) -> pd.DataFrame | None:
@@ -199,14 +199,14 @@ def by_num_samples(results: Path = RESULTS) -> pd.DataFrame | None:
     path = results / "parzen" / "by_num_samples.json"
     if not path.exists():
         return None
-    contents = json.loads(path.read_text())
+    contents = read_results(path, "scores")
     record = read_record(results / "mnist" / f"seed{contents['parameters']['seed']}.json")
     if contents["parameters"]["weights"] != record["weights"]["sha256"]:
         raise ResultsError(f"{relative(path)} is of other weights of G: remove it and run 08_parzen_window")
     table = {}
     for name in ("real data", "ema", "G"):
         for size in contents["parameters"]["sizes"]:
-            score = contents[f"{name}, {size}"]["fine"]
+            score = contents["scores"][f"{name}, {size}"]["fine"]
             table.setdefault((name, "nats"), {})[size] = score["log_likelihood"]
             table.setdefault((name, "error"), {})[size] = score["standard_error"]
     return pd.DataFrame(table)

@@ -6,7 +6,8 @@ from pathlib import Path
 from gan_repro.config import TrainingConfig
 from gan_repro.data import MNIST, DataError, load_mnist
 from gan_repro.paths import RESULTS
-from gan_repro.results import ResultsError, nats, read_generator, read_record, relative
+from gan_repro.records import read_generator, read_record
+from gan_repro.results import ResultsError, nats, relative
 from gan_repro.scoring import scores_on_test_set
 from gan_repro.tables import FOLDERS
 

@@ -7,6 +7,7 @@ import pytest
 
 from gan_repro.config import TrainingConfig
 from gan_repro.data import MNIST, load_mnist
+from gan_repro.records import reproduce
 
 
 @pytest.fixture(scope="session")
@@ -38,6 +39,22 @@ def tiny() -> TrainingConfig:
         score_every=1,
         max_epochs=3,
     )
+
+
+@pytest.fixture(scope="session")
+def small() -> TrainingConfig:
+    """A training of two epochs that takes a second."""
+    return TrainingConfig(
+        max_epochs=2, score_every=1, num_train=300, num_valid=200, num_samples=200, num_hidden=30, num_units=10
+    )
+
+
+@pytest.fixture(scope="module")
+def small_run(small, mnist, tmp_path_factory):
+    """That training with its record: (record, path, folder of runs)."""
+    folder = tmp_path_factory.mktemp("results")
+    record, path = reproduce(small, mnist, folder / "mnist", runs=folder / "runs", show=None)
+    return record, path, folder / "runs"
 
 
 @pytest.fixture(scope="session")

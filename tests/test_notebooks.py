@@ -13,7 +13,7 @@ from gan_repro.config import TrainingConfig
 from gan_repro.download import MNIST_FILES
 from gan_repro.notebooks import NOTEBOOKS, notebook_names, run, settings
 from gan_repro.paths import RESULTS, ROOT
-from gan_repro.results import is_record_of, read_record
+from gan_repro.records import is_record_of, read_record
 
 NAMES = notebook_names()
 

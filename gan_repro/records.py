@@ -1,0 +1,174 @@
+"""Records: the results file of a finished training run with the weights it speaks of beside it.
+
+The number of record is the number of the kept weights: they are rounded to eight bits first and scored after.
+"""
+
+from collections.abc import Callable
+from dataclasses import asdict, replace
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from gan_repro.config import TrainingConfig
+from gan_repro.data import MNIST
+from gan_repro.files import write_atomically
+from gan_repro.models import Generator
+from gan_repro.paths import RUNS
+from gan_repro.results import ResultsError, read_results, relative, write_results
+from gan_repro.scoring import REDRAWS, scores_on_test_set
+from gan_repro.training import RECIPE, Best, Run, train
+from gan_repro.weights import PRECISION, pack, unpack, weights_beside
+
+Record = dict[str, Any]  # the contents of a results file of the kind "run": results/schema.json
+
+
+def reproduce(
+    config: TrainingConfig,
+    mnist: MNIST,
+    results: Path,
+    *,
+    overwrite: bool = False,
+    runs: Path = RUNS,
+    device: torch.device | str = "cpu",
+    show: Callable[[str], None] | None = print,
+) -> tuple[Record, Path]:
+    """The record of the run with this configuration, and its file: read from `results` if it stands there, else made.
+
+    results: a folder; the file is seed<seed>.json in it. Where the folder holds records of another run (parameters
+    other than the seed, data or recipe differ), this run is trained and its record stays in its own folder below
+    `runs`, unless `overwrite` lets it take the place of another seed<seed>.json.
+    """
+    path = results / f"seed{config.seed}.json"
+    if (record := whole_record(path, config, mnist.md5)) is not None:
+        say(show, f"finished run found: {relative(path)} (epoch {record['epochs']}, {record['stopped_by']})")
+        return record, path
+    run = train(config, mnist, runs=runs, device=device, show=show)
+    if not overwrite and not (may_replace(path, config, mnist.md5) and is_of_one_kind(results, config, mnist.md5)):
+        say(show, f"{relative(results)} holds records of other parameters and is left as it is;")
+        say(show, f"the record of this run stays in {relative(run.folder)}")
+        path = run.folder / path.name
+        if (record := whole_record(path, config, mnist.md5)) is not None:
+            return record, path
+    record = write_record(run, mnist, path, experiment=results.name)
+    say(show, f"written: {relative(path)} and {path.with_suffix('.safetensors').name}")
+    return record, path
+
+
+def is_record_of(record: Record, config: TrainingConfig, data_md5: dict[str, str]) -> bool:
+    """Whether a record is of this run: equal parameters and seed, data and recipe version."""
+    # A field that a record lacks came later; its default leaves older runs as they were.
+    try:
+        return (TrainingConfig(**record["config"]), record["data_md5"], record["recipe"]) == (config, data_md5, RECIPE)
+    except (TypeError, ValueError):  # a field or value that this version does not know: another recipe's
+        return False
+
+
+def whole_record(path: Path, config: TrainingConfig, data_md5: dict[str, str]) -> Record | None:
+    """The record at `path` if it is of this run, readable, and its weights are beside it; else None."""
+    try:
+        record = read_record(path)
+        weights_beside(path, record)
+    except ResultsError:
+        return None
+    return record if is_record_of(record, config, data_md5) else None
+
+
+def is_of_one_kind(results: Path, config: TrainingConfig, data_md5: dict[str, str]) -> bool:
+    """Whether every record in a results folder is of this run but for the seed and the length. Unreadable ones are not.
+
+    The length may differ since a longer run begins as the shorter one does.
+    """
+    try:
+        records = [read_record(path) for path in results.glob("seed*.json")]
+    except ResultsError:
+        return False
+    return all(
+        is_record_of(
+            record | {"config": record["config"] | {"max_epochs": config.max_epochs}},
+            replace(config, seed=record["seed"]),
+            data_md5,
+        )
+        for record in records
+    )
+
+
+def may_replace(path: Path, config: TrainingConfig, data_md5: dict[str, str]) -> bool:
+    """Whether nothing of value stands at `path`: no readable record but this run's, or that of its beginning."""
+    try:
+        record = read_record(path)
+    except ResultsError:
+        return True
+    length = record["config"].get("max_epochs", 0)
+    return 0 < length <= config.max_epochs and is_record_of(record, replace(config, max_epochs=length), data_md5)
+
+
+def write_record(run: Run, mnist: MNIST, path: Path, *, experiment: str) -> Record:
+    """Score the best weights of a run on the test set, and write them and the record to `path`."""
+    kept = pack({name: best.weights for name, best in run.best.items()})
+    weights_path = path.with_suffix(".safetensors")
+    contents = {
+        "experiment": experiment,
+        "config": asdict(run.config),
+        "seed": run.config.seed,
+        "recipe": RECIPE,
+        "data_md5": run.data_md5,
+        "epochs": run.epochs,
+        "stopped_by": run.stopped_by,
+        "metrics": {
+            name: metrics(best, unpack(kept, run.config, name), mnist, run.config) for name, best in run.best.items()
+        },
+        "weights": {"file": weights_path.name, "sha256": sha256(kept).hexdigest(), "precision": PRECISION},
+        "history": run.history,
+        "seconds": run.seconds,
+        "sessions": run.sessions,  # that trained it
+    }
+    write_atomically(weights_path, kept)  # both at the end, one right after the other
+    return write_results(path, "run", contents, command=command_for(run.config, experiment))
+
+
+def metrics(best: Best, G: Generator, mnist: MNIST, config: TrainingConfig) -> dict[str, Any]:
+    """The scores of one generator; redraws: the test score with other draws of its samples, by the authors' grid."""
+    redraws = [scores_on_test_set(G, mnist, config, draw=draw)["authors"]["log_likelihood"] for draw in REDRAWS]
+    return {
+        "epoch": best.epoch,
+        "validation": best.scores,
+        "test": scores_on_test_set(G, mnist, config),
+        "redraws": redraws,
+        "plus_minus": "standard error over the test images",
+    }
+
+
+def command_for(config: TrainingConfig, experiment: str) -> str:
+    """The command that trains this run from nothing, into a results folder of its own."""
+    released = asdict(TrainingConfig())
+    changed = {key: value for key, value in asdict(config).items() if value != released[key]}
+    parameters = {"max_epochs": config.max_epochs, "experiment": experiment} | changed  # 03's own defaults differ
+    parameters |= {"results_dir": "results/again", "runs_dir": "runs/again"}
+    options = " ".join(f"-p {key} {value}" for key, value in parameters.items())
+    return f".venv/bin/papermill notebooks/03_mnist.ipynb out.ipynb --cwd notebooks {options}"
+
+
+def read_record(path: Path) -> Record:
+    """The record at `path`. Raises ResultsError as `results.read_results` does."""
+    return read_results(path, "run")
+
+
+def read_generator(path: Path, name: str = "G") -> Generator:
+    """G with the weights kept beside a record; name: "G", or "ema" for the average of G's weights.
+
+    Raises ResultsError if the record cannot be read, or if the weights are missing, are not those that it names by
+    their hash, are not safetensors, do not fit G, or are not finite.
+    """
+    record = read_record(path)
+    weights = weights_beside(path, record)
+    try:
+        return unpack(weights.read_bytes(), TrainingConfig(**record["config"]), name)
+    except (TypeError, ValueError) as error:
+        raise ResultsError(f"the weights {relative(weights)} cannot be used: {error}") from None
+
+
+def say(show: Callable[[str], None] | None, line: str) -> None:
+    if show is not None:
+        show(line)

@@ -1,0 +1,164 @@
+"""Records of runs: what stands in them can be made again, and none is taken for another run's."""
+
+import json
+import math
+from dataclasses import replace
+
+import pytest
+import torch
+from scipy.special import logsumexp
+
+from gan_repro.config import TrainingConfig
+from gan_repro.data import to_unit
+from gan_repro.game import Game
+from gan_repro.records import is_record_of, read_generator, read_record, reproduce
+from gan_repro.results import encode
+from gan_repro.scoring import REDRAWS, TEST_DRAW, draw_samples, parzen_scores, scores_on_test_set
+from gan_repro.verify import verify
+
+
+def test_a_record_holds_what_it_takes_to_make_it_again(small, small_run, mnist):
+    record, path, _ = small_run
+    assert read_record(path) == record
+    assert TrainingConfig(**record["config"]) == small
+    assert record["data_md5"] == mnist.md5
+    assert {"seed", "recipe", "sessions", "made_by", "seconds", "stopped_by", "epochs"} <= set(record)
+    (session,) = record["sessions"]
+    assert session["from_step"] == 0 and {"commit", "versions", "machine", "device"} <= set(session)
+    assert [row["epoch"] for row in record["history"]] == [1, 2]
+    assert "standard error" in record["metrics"]["G"]["plus_minus"]
+
+
+def test_the_number_of_record_is_that_of_the_kept_weights_by_another_s_parzen_code(small_run, mnist):
+    record, path, _ = small_run
+    G = read_generator(path)
+    samples = draw_samples(G, num_samples=200, noise="uniform", seed=0, draw=TEST_DRAW).double().numpy()
+    x = to_unit(mnist.test).double().numpy()
+    score = record["metrics"]["G"]["test"]["authors"]
+    sq_dist = (x**2).sum(1)[:, None] + (samples**2).sum(1) - 2 * x @ samples.T
+    ll = logsumexp(-sq_dist / (2 * score["sigma"] ** 2), axis=1) - math.log(200)
+    ll -= 784 / 2 * math.log(2 * math.pi * score["sigma"] ** 2)
+    assert score["log_likelihood"] == pytest.approx(ll.mean(), abs=0.01)
+    assert score["standard_error"] == pytest.approx(ll.std() / 100, abs=0.001)
+
+
+def test_a_finished_run_is_read_and_not_trained_again(small, small_run, mnist, monkeypatch):
+    record, path, runs = small_run
+    monkeypatch.setattr(Game, "update", lambda self: pytest.fail("it trains"))
+    lines = []
+    again, where = reproduce(small, mnist, path.parent, runs=runs.with_name("no runs"), show=lines.append)
+    assert (again, where) == (record, path)
+    assert "finished run found" in lines[0]
+
+
+def test_another_run_s_record_is_neither_shown_nor_overwritten(small, small_run, mnist):
+    record, path, runs = small_run
+    before = path.read_bytes()
+    other, where = reproduce(replace(small, lr=0.05), mnist, path.parent, runs=runs, show=None)
+    assert other["config"]["lr"] == 0.05 and other["metrics"] != record["metrics"]
+    assert where.parent.parent == runs
+    assert path.read_bytes() == before
+    again, where_again = reproduce(replace(small, lr=0.05), mnist, path.parent, runs=runs, show=None)
+    assert (again, where_again) == (other, where)
+
+
+def test_overwriting_is_possible_when_asked_for(small, mnist, tmp_path):
+    _, path = reproduce(small, mnist, tmp_path, runs=tmp_path / "runs", show=None)
+    changed = replace(small, lr=0.05)
+    record, where = reproduce(changed, mnist, tmp_path, runs=tmp_path / "runs", overwrite=True, show=None)
+    assert where == path and read_record(path) == record and is_record_of(record, changed, mnist.md5)
+
+
+def test_other_data_or_another_recipe_is_another_run(small, small_run, mnist):
+    record, _, _ = small_run
+    assert is_record_of(record, small, mnist.md5)
+    assert not is_record_of(record, small, {**mnist.md5, "train-images-idx3-ubyte": "0" * 32})
+    assert not is_record_of({**record, "recipe": -1}, small, mnist.md5)
+    assert not is_record_of({**record, "config": {**record["config"], "of_the_future": 1}}, small, mnist.md5)
+
+
+def test_a_record_from_before_a_field_existed_stays_readable(small, small_run, mnist):
+    record, _, _ = small_run
+    older = {key: value for key, value in record["config"].items() if key != "ema_decay"}
+    assert is_record_of({**record, "config": older}, small, mnist.md5)
+
+
+def test_verify_recomputes_a_record_and_finds_a_changed_number(small_run, mnist, tmp_path):
+    record, path, _ = small_run
+    assert verify(path, mnist) == []
+    forged = json.loads(json.dumps(record))
+    forged["metrics"]["ema"]["test"]["fine"]["log_likelihood"] += 0.1
+    (tmp_path / path.name).write_bytes(encode(forged))
+    (tmp_path / record["weights"]["file"]).write_bytes(path.with_suffix(".safetensors").read_bytes())
+    (problem,) = verify(tmp_path / path.name, mnist)
+    assert "ema, fine grid: log_likelihood is" in problem
+
+
+def test_scores_take_sigma_from_the_validation_images_alone(mnist):
+    samples, valid = to_unit(mnist.train[:300]), mnist.valid[:200]
+    scores = parzen_scores(mnist.test[:100], valid, samples)
+    again = parzen_scores(mnist.test[100:300], valid, samples)
+    assert [scores[grid]["sigma"] for grid in scores] == [again[grid]["sigma"] for grid in again]
+    assert scores["authors"]["log_likelihood"] != again["authors"]["log_likelihood"]
+
+
+def test_the_test_score_is_on_another_draw_than_the_one_that_chose_the_epoch(small, small_run, mnist):
+    record, path, _ = small_run
+    G = read_generator(path)
+    assert scores_on_test_set(G, mnist, small) == record["metrics"]["G"]["test"]
+    first, second = (draw_samples(G, num_samples=5, noise="uniform", seed=0, draw=draw) for draw in (0, 1))
+    assert not torch.equal(first, second)
+
+
+def test_a_record_has_the_scores_of_other_draws_of_the_same_generator(small, small_run, mnist):
+    record, path, _ = small_run
+    for name in ("G", "ema"):
+        again = [scores_on_test_set(read_generator(path, name), mnist, small, draw=draw)["authors"] for draw in REDRAWS]
+        assert record["metrics"][name]["redraws"] == [score["log_likelihood"] for score in again]
+        assert record["metrics"][name]["test"]["authors"]["log_likelihood"] not in record["metrics"][name]["redraws"]
+
+
+def test_another_kind_of_run_with_a_new_seed_does_not_enter_a_folder_of_records(small, small_run, mnist):
+    _, path, runs = small_run
+    short = replace(small, seed=1, lr=0.05)
+    _, where = reproduce(short, mnist, path.parent, runs=runs, show=None)
+    assert where.parent.parent == runs and not (path.parent / "seed1.json").exists()
+    _, where = reproduce(replace(small, seed=1), mnist, path.parent, runs=runs, show=None)
+    assert where == path.parent / "seed1.json"
+    longer = replace(small, seed=2, max_epochs=3)  # of one kind: it begins as the others do
+    _, where_longer = reproduce(longer, mnist, path.parent, runs=runs, show=None)
+    assert where_longer == path.parent / "seed2.json"
+    for written in (where, where_longer):
+        for suffix in (".json", ".safetensors"):
+            written.with_suffix(suffix).unlink()
+
+
+def test_a_longer_run_takes_the_place_of_its_beginning_and_a_shorter_one_does_not(small, mnist, tmp_path):
+    folder, runs = tmp_path / "results", tmp_path / "runs"
+    _, path = reproduce(replace(small, max_epochs=1), mnist, folder, runs=runs, show=None)
+    longer, where = reproduce(small, mnist, folder, runs=runs, show=None)
+    assert where == path and read_record(path) == longer and longer["epochs"] == 2
+    _, where = reproduce(replace(small, max_epochs=1), mnist, folder, runs=runs, show=None)
+    assert where.parent.parent == runs and read_record(path) == longer
+
+
+def test_a_record_whose_weights_were_lost_is_made_again_from_its_run(small, mnist, tmp_path):
+    record, path = reproduce(small, mnist, tmp_path / "results", runs=tmp_path / "runs", show=None)
+    path.with_suffix(".safetensors").write_bytes(b"of another run")
+    again, where = reproduce(small, mnist, tmp_path / "results", runs=tmp_path / "runs", show=None)
+    assert where == path and again["metrics"] == record["metrics"]
+    assert read_generator(path)
+
+
+def test_stopping_while_a_record_is_scored_leaves_the_old_record_whole(small, mnist, tmp_path, monkeypatch):
+    _, path = reproduce(small, mnist, tmp_path, runs=tmp_path / "runs", show=None)
+    before = path.read_bytes()
+
+    def interrupted(*arguments, **options):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr("gan_repro.records.scores_on_test_set", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            reproduce(replace(small, lr=0.05), mnist, tmp_path, runs=tmp_path / "runs", overwrite=True, show=None)
+    assert path.read_bytes() == before and read_generator(path)

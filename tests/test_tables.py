@@ -1,0 +1,79 @@
+"""Tables are made from records alone: which runs enter a row, what its spreads are of, where a table stands."""
+
+import json
+
+import pytest
+
+from gan_repro.results import encode, nats
+from gan_repro.tables import PAPER_MNIST, between_markers, markdown, seeds, table1
+
+
+def test_table_1_marks_what_is_quoted_and_what_is_ours(small_run, tmp_path):
+    _, path, _ = small_run
+    empty = table1(tmp_path)
+    assert list(empty["model"]) == list(PAPER_MNIST)
+    assert all("quoted" in source for source in empty["source"])
+    table = table1(path.parent.parent).set_index("model")
+    assert "quoted" in table.loc["DBN", "source"] and "quoted" not in table.loc["Adversarial nets", "source"]
+    assert table.loc["Adversarial nets", "seeds"] == "1"
+    assert table.loc["Adversarial nets", "paper"] == "225 ± 2"
+    assert "not as released: num_z" not in table.loc["Adversarial nets", "source"]
+    assert "num_hidden 30" in table.loc["Adversarial nets", "source"]
+
+
+def test_table_1_averages_only_runs_that_differ_in_nothing_but_the_seed(small_run, tmp_path):
+    record, _, _ = small_run
+    (tmp_path / "mnist").mkdir()
+
+    def row_with(*more):
+        for seed, change in enumerate(more, start=1):
+            other = json.loads(json.dumps(record)) | {"seed": seed}
+            other["config"] |= {"seed": seed} | change
+            other["metrics"]["G"]["test"]["authors"]["log_likelihood"] += 10
+            (tmp_path / "mnist" / f"seed{seed}.json").write_bytes(encode(other))
+        return table1(tmp_path).set_index("model").loc["Adversarial nets"]
+
+    (tmp_path / "mnist" / "seed0.json").write_bytes(encode(record))
+    alone = row_with()
+    assert (alone["seeds"], alone["between seeds"]) == ("1", "–")
+    assert row_with({"max_epochs": 1})["ours"] == alone["ours"]
+    pair = row_with({})
+    assert (pair["seeds"], pair["between seeds"]) == ("2", "7.1")
+    mean = record["metrics"]["G"]["test"]["authors"]["log_likelihood"] + 5
+    assert pair["ours"].startswith(f"{mean:.1f} ±")
+
+
+def test_the_faster_recipe_and_each_kind_of_spread_have_their_places_in_table_1(small_run, tmp_path):
+    record, _, _ = small_run
+    (tmp_path / "mnist_fast").mkdir()
+    for seed, nats_above in enumerate((0, 6)):
+        other = json.loads(json.dumps(record)) | {"seed": seed}
+        other["config"] |= {"seed": seed, "lr_decay": 1.00004}
+        scores = other["metrics"]["G"]
+        scores["epoch"] = seed + 1
+        scores["test"]["authors"]["log_likelihood"] = 100.0 + nats_above
+        scores["redraws"] = [100.0 + nats_above + redraw for redraw in (2, -2, 2, -2)]
+        (tmp_path / "mnist_fast" / f"seed{seed}.json").write_bytes(encode(other))
+    table = table1(tmp_path).set_index("model")
+    assert "quoted" in table.loc["Adversarial nets", "source"]
+    row = table.loc["Adversarial nets, faster decay"]
+    error = record["metrics"]["G"]["test"]["authors"]["standard_error"]
+    assert row["ours"] == nats(103.0, error)
+    assert (row["seeds"], row["between seeds"]) == ("2", f"{6 / 2**0.5:.1f}")
+    assert row["between draws"] == "2.0"  # of 0, 2, -2, 2, -2 about their mean: sqrt(16 / 4)
+    assert row["source"].startswith("epochs 1 to 2, the best of 2; not yet at the stopping rule")
+    assert "lr_decay 1.00004" in row["source"]
+    listed = seeds(tmp_path)
+    assert list(listed["seed"]) == [0, 1] and list(listed["G"]) == [nats(100.0, error), nats(106.0, error)]
+
+
+def test_generated_text_goes_between_its_markers_and_nowhere_else():
+    text = "a\n<!-- t -->\nold\n<!-- end t -->\nb\n"
+    assert between_markers(text, "t", "new") == "a\n<!-- t -->\nnew\n<!-- end t -->\nb\n"
+    with pytest.raises(ValueError, match="there are no lines <!-- u -->"):
+        between_markers(text, "u", "new")
+
+
+def test_markdown_tables_have_one_line_a_row():
+    lines = markdown(table1().head(2)).splitlines()
+    assert len(lines) == 4 and len({line.count("|") for line in lines}) == 1
