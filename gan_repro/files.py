@@ -5,6 +5,8 @@ import os
 import secrets
 from pathlib import Path
 
+TEMPORARY = ".{}.{}.tmp"  # its file's name, and what no other process has
+
 
 def write_atomically(path: Path | str, data: bytes | str) -> None:
     """Write data (text as UTF-8) so that path holds either what it held before or all of data.
@@ -15,7 +17,7 @@ def write_atomically(path: Path | str, data: bytes | str) -> None:
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     # Not tempfile: its files are closed to other users, whatever the umask says.
-    temporary = path.with_name(f".{path.name}.{os.getpid()}-{secrets.token_hex(4)}.tmp")
+    temporary = path.with_name(TEMPORARY.format(path.name, f"{os.getpid()}-{secrets.token_hex(4)}"))
     try:
         with open(temporary, "xb") as file:
             file.write(data.encode() if isinstance(data, str) else data)
@@ -25,6 +27,12 @@ def write_atomically(path: Path | str, data: bytes | str) -> None:
     except BaseException:  # Ctrl-C too
         temporary.unlink(missing_ok=True)
         raise
+
+
+def remove_leftovers(path: Path) -> None:
+    """Remove temporary files of path that killed processes left. Only where no other process can be writing path."""
+    for leftover in path.parent.glob(TEMPORARY.format(path.name, "*")):
+        leftover.unlink()
 
 
 def md5_of(path: Path | str) -> str:

@@ -13,10 +13,9 @@ import torch
 
 from gan_repro.config import TrainingConfig
 from gan_repro.data import MNIST
-from gan_repro.files import write_atomically
 from gan_repro.models import Generator
 from gan_repro.paths import RUNS
-from gan_repro.results import ResultsError, read_results, relative, write_results
+from gan_repro.results import ResultsError, read_results, relative, write_results, write_whole
 from gan_repro.scoring import REDRAWS, scores_on_test_set
 from gan_repro.training import RECIPE, Best, Run, train
 from gan_repro.weights import PRECISION, pack, unpack, weights_beside
@@ -39,6 +38,7 @@ def reproduce(
     results: a folder; the file is seed<seed>.json in it. Where the folder holds records of another run (parameters
     other than the seed, data or recipe differ), this run is trained and its record stays in its own folder below
     `runs`, unless `overwrite` lets it take the place of another seed<seed>.json.
+    Raises as `training.train` does, and ResultsError if the record cannot be written.
     """
     path = results / f"seed{config.seed}.json"
     if (record := whole_record(path, config, mnist.md5)) is not None:
@@ -51,7 +51,11 @@ def reproduce(
         path = run.folder / path.name
         if (record := whole_record(path, config, mnist.md5)) is not None:
             return record, path
-    record = write_record(run, mnist, path, experiment=results.name)
+    try:
+        record = write_record(run, mnist, path, experiment=results.name)
+    except ResultsError as error:
+        safe = f"the finished training is safe in {relative(run.folder)}: mend this and run it again, it will not train"
+        raise ResultsError(f"{error}; {safe}") from None
     say(show, f"written: {relative(path)} and {path.with_suffix('.safetensors').name}")
     return record, path
 
@@ -124,7 +128,7 @@ def write_record(run: Run, mnist: MNIST, path: Path, *, experiment: str) -> Reco
         "seconds": run.seconds,
         "sessions": run.sessions,  # that trained it
     }
-    write_atomically(weights_path, kept)  # both at the end, one right after the other
+    write_whole(weights_path, kept)  # both at the end, one right after the other
     return write_results(path, "run", contents, command=command_for(run.config, experiment))
 
 

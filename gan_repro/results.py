@@ -26,14 +26,22 @@ def write_results(path: Path, kind: str, contents: dict[str, Any], *, command: s
     """Write one results file whole or not at all, and return what stands in it.
 
     kind and contents: as the schema has them; command: what makes this file again, in a clone of this repository.
-    Raises ResultsError if the schema does not allow the contents, OSError if the file cannot be written.
+    Raises ResultsError if the schema does not allow the contents or the file cannot be written.
     """
     contents = {"schema": VERSION, "kind": kind} | contents | {"made_by": {"command": command, **session()}}
     text = encode(contents)
     contents = json.loads(text)  # as a reader will get it
     _check(contents, path)
-    write_atomically(path, text)
+    write_whole(path, text)
     return contents
+
+
+def write_whole(path: Path, data: bytes) -> None:
+    """`files.write_atomically`, with a ResultsError that names the file where the system refuses."""
+    try:
+        write_atomically(path, data)
+    except OSError as error:
+        raise ResultsError(f"{relative(path)} cannot be written: {error.strerror}") from None
 
 
 def encode(contents: dict[str, Any]) -> bytes:

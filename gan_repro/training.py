@@ -16,7 +16,7 @@ import torch
 from filelock import FileLock, Timeout
 from torch import Tensor
 
-from gan_repro.checkpoints import load_checkpoint, save_checkpoint
+from gan_repro.checkpoints import load_checkpoint, remove_unfinished, save_checkpoint
 from gan_repro.config import TrainingConfig
 from gan_repro.data import MNIST
 from gan_repro.game import STATISTICS, Game
@@ -75,15 +75,29 @@ def train(
     returned at once, an interrupted one goes on where it stopped, anything else starts anew. `show` gets the lines of
     the progress report (None: no report). Ctrl-C leaves a checkpoint of the step it came in.
     Raises NotFiniteError; ValueError if config asks for more images than there are; RuntimeError if another process
-    trains this run now, or if its checkpoint is damaged.
+    trains this run now, if its checkpoint is damaged, or if none can be written (the one before is then still good).
     """
     folder = run_folder(config, mnist.md5, runs)
-    folder.mkdir(parents=True, exist_ok=True)
+    with lock(folder):
+        remove_unfinished(folder)
+        return Trainer(config, mnist, folder, torch.device(device)).run(show)
+
+
+@contextmanager
+def lock(folder: Path) -> Iterator[None]:
+    """The folder of a run, made if it is not there, for this process alone."""
+    file = FileLock(folder / "lock", timeout=0)
     try:
-        with FileLock(folder / "lock", timeout=0):
-            return Trainer(config, mnist, folder, torch.device(device)).run(show)
+        folder.mkdir(parents=True, exist_ok=True)
+        file.acquire()
     except Timeout:
         raise RuntimeError(f"another process is training this run in {folder}: wait for it, or stop it first") from None
+    except OSError as error:
+        raise RuntimeError(f"the run cannot be kept in {folder}: {error.strerror}; give it another place") from error
+    try:
+        yield
+    finally:
+        file.release()
 
 
 def run_folder(config: TrainingConfig, data_md5: dict[str, str], runs: Path = RUNS) -> Path:
@@ -196,13 +210,8 @@ class Trainer:
             return statistics
         first = int(bad_steps[0]) + 1 if len(bad_steps) else len(statistics)
         what = "a loss is" if len(bad_steps) else f"the weight {bad_weights[0]} is"
-        epoch, step = divmod(self.saved_step, self.config.steps_per_epoch)
-        where = f"step {step} of epoch {epoch + 1}" if step else f"the end of epoch {epoch}"
-        good = f"the last good checkpoint, of {where}, is in {self.folder}"
-        raise NotFiniteError(
-            f"{what} not finite: epoch {len(self.history) + 1}, step {first} of {self.config.steps_per_epoch}; "
-            f"{good if self.saved_step else 'there is no good checkpoint yet'}. A lower lr usually helps."
-        )
+        where = f"epoch {len(self.history) + 1}, step {first} of {self.config.steps_per_epoch}"
+        raise NotFiniteError(f"{what} not finite: {where}. {self.good_checkpoint()} A lower lr usually helps.")
 
     # Checkpoints ---------------------------------------------------------------------------------------------------
 
@@ -221,8 +230,20 @@ class Trainer:
             "seconds": self.seconds,
             "sessions": self.sessions,
         }
-        save_checkpoint(self.folder, tensors, facts)
+        try:
+            save_checkpoint(self.folder, tensors, facts)
+        except OSError as error:
+            why = f"the checkpoint of step {self.game.step} cannot be written: {error.strerror}"
+            raise RuntimeError(f"{why}. {self.good_checkpoint()} Make room and run this again.") from error
         self.saved_step = self.game.step
+
+    def good_checkpoint(self) -> str:
+        """Where the run would go on from, in a sentence."""
+        if not self.saved_step:
+            return "There is no good checkpoint yet."
+        epoch, step = divmod(self.saved_step, self.config.steps_per_epoch)
+        where = f"step {step} of epoch {epoch + 1}" if step else f"the end of epoch {epoch}"
+        return f"The last good checkpoint, of {where}, is in {self.folder}."
 
     def resume(self) -> None:
         """Take up the state of this run's checkpoint, or else of a run that this one prolongs."""

@@ -1,6 +1,7 @@
 """Fixtures that more than one test file uses."""
 
 import multiprocessing
+import os
 from dataclasses import replace
 
 import pytest
@@ -8,6 +9,11 @@ import pytest
 from gan_repro.config import TrainingConfig
 from gan_repro.data import MNIST, load_mnist
 from gan_repro.records import reproduce
+
+
+def as_root_without_rights() -> tuple:
+    """A command's beginning that takes root's right to ignore a folder's permissions away; nothing for other users."""
+    return ("setpriv", "--bounding-set=-all", "--inh-caps=-all") if os.geteuid() == 0 else ()
 
 
 @pytest.fixture(scope="session")

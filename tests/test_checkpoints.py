@@ -1,5 +1,6 @@
 """The one file that resuming needs: what goes in comes out bit for bit, and what is damaged is called so."""
 
+import hashlib
 import os
 import pickle
 import re
@@ -8,7 +9,7 @@ import pytest
 import torch
 from torch.testing import assert_close
 
-from gan_repro.checkpoints import NAME, load_checkpoint, save_checkpoint
+from gan_repro.checkpoints import NAME, load_checkpoint, remove_unfinished, save_checkpoint
 
 TENSORS = {
     "G": {"h0.weight": torch.randn(3, 4, generator=torch.Generator().manual_seed(0))},
@@ -63,10 +64,14 @@ class Malicious:
         return os.mkdir, ("executed",)
 
 
-def _torch_file(content) -> bytes:
+def _hashed(content: bytes) -> bytes:
+    return b"sha256 " + hashlib.sha256(content).hexdigest().encode() + b"\n" + content
+
+
+def _torch_file(content):
     def write(path):
         torch.save(content, path)
-        return path.read_bytes()
+        return _hashed(path.read_bytes())
 
     return write
 
@@ -77,7 +82,11 @@ DAMAGE = {
     "halved": lambda path: path.read_bytes()[: path.stat().st_size // 2],
     "overwritten in the middle": lambda path: path.read_bytes()[:300] + bytes(400) + path.read_bytes()[700:],
     "text": lambda path: b"not a checkpoint\n",
-    "a pickle that executes something": lambda path: pickle.dumps(Malicious(), protocol=2),
+    "a pickle that executes something": lambda path: _hashed(pickle.dumps(Malicious(), protocol=2)),
+    "torch's, but without the hash": lambda path: path.read_bytes()[72:],
+    "a flipped bit": lambda path: (
+        path.read_bytes()[:2000] + bytes([path.read_bytes()[2000] ^ 1]) + path.read_bytes()[2001:]
+    ),
     "torch's, but executing something": _torch_file({"tensors": Malicious(), "facts": "{}"}),
     "torch's, but without the facts": _torch_file({"tensors": {}}),
     "torch's, but of other make": _torch_file([1, 2]),
@@ -94,5 +103,19 @@ def test_a_damaged_checkpoint_is_named_with_the_way_out_and_nothing_in_it_is_exe
     message = f"the checkpoint {folder / NAME} cannot be read .* Delete its folder {folder} to train"
     with pytest.raises(RuntimeError, match=message) as caught:
         load_checkpoint(folder)
-    assert re.search(r"\(\w+\)", str(caught.value))  # the kind of damage
+    assert re.search(r"\([\w ]+\)", str(caught.value))  # the kind of damage
     assert not (tmp_path / "executed").exists()
+
+
+def test_a_checkpoint_that_may_not_be_read_is_not_called_damaged(tmp_path):
+    (tmp_path / NAME).mkdir()
+    with pytest.raises(RuntimeError, match=f"the checkpoint {tmp_path / NAME} cannot be read: Is a directory$"):
+        load_checkpoint(tmp_path)
+
+
+def test_what_a_killed_process_began_to_write_is_removed_and_nothing_else(tmp_path):
+    save_checkpoint(tmp_path, TENSORS, FACTS)
+    for name in (f".{NAME}.123-0a0b0c0d.tmp", ".seed0.json.123-0a0b0c0d.tmp"):
+        (tmp_path / name).write_bytes(b"half")
+    remove_unfinished(tmp_path)
+    assert sorted(os.listdir(tmp_path)) == [".seed0.json.123-0a0b0c0d.tmp", NAME]

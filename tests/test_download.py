@@ -19,6 +19,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
+from conftest import as_root_without_rights
 from torchvision.datasets import MNIST
 
 from gan_repro import download
@@ -421,11 +422,6 @@ def error_of_fetch(*args, **kwargs) -> str:
     assert words.startswith("DataError: ")
     assert words.count("\n") <= 20
     return words
-
-
-def as_root_without_rights() -> tuple:
-    """A command's beginning that takes root's right to ignore a folder's permissions away; nothing for other users."""
-    return ("setpriv", "--bounding-set=-all", "--inh-caps=-all") if os.geteuid() == 0 else ()
 
 
 def test_a_limit_on_file_size_gives_one_clear_error_and_leaves_nothing_half_written(tmp_path, mirror):

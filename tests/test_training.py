@@ -468,7 +468,7 @@ def test_a_run_interrupted_anywhere_ends_with_the_bits_of_one_that_was_not(
 ):
     config = replace(tiny, score_every=2, **changes)
 
-    @settings(max_examples=8, deadline=None, derandomize=True)
+    @settings(max_examples=10, deadline=None, derandomize=True)
     @given(st.sets(st.integers(1, 36), min_size=1, max_size=4))
     def check(stops):
         runs, update = tmp_path_factory.mktemp("interrupted"), Game.update
@@ -571,6 +571,27 @@ def test_a_run_can_be_trained_in_another_thread_than_the_main_one(mnist, tiny, t
     thread.start()
     thread.join(60)
     assert state(run_folder(config, mnist.md5, tmp_path)) == uninterrupted(config)
+
+
+def test_one_and_two_threads_agree_after_ten_steps_to_a_thousandth_of_the_movement(mnist):
+    # Sums are split among threads, so they round otherwise. Each update takes up the rounding of the last one and the
+    # maxout units and rectifiers turn some of it into another choice, so the weights part the more the longer it goes
+    # on: after forty steps G's difference was three times that after ten. Measured after ten: 1.3e-4 of G's movement,
+    # 8e-7 of D's.
+    num_threads, moved = torch.get_num_threads(), []
+    try:
+        for threads in (1, 2):
+            torch.set_num_threads(threads)
+            game = Game(TrainingConfig(), mnist.train)
+            start = {name: weights(getattr(game, name)).clone() for name in "GD"}
+            for _ in range(10):
+                game.update()
+            moved.append({name: weights(getattr(game, name)) - start[name] for name in "GD"})
+    finally:
+        torch.set_num_threads(num_threads)
+    for name, tolerance in {"G": 1e-3, "D": 1e-5}.items():
+        one, two = (movement[name] for movement in moved)
+        assert (one - two).norm() <= tolerance * one.norm()
 
 
 # Real processes, killed for real
@@ -723,7 +744,7 @@ with filelock.FileLock(sys.argv[1]):
 
 def test_an_absurd_learning_rate_stops_the_run_and_says_that_nothing_was_saved(mnist, tiny, tmp_path):
     config = replace(tiny, lr=1e30)
-    with pytest.raises(NotFiniteError, match=r"epoch 1, step \d+ of 12; there is no good checkpoint yet"):
+    with pytest.raises(NotFiniteError, match=r"epoch 1, step \d+ of 12\. There is no good checkpoint yet"):
         train(config, mnist, runs=tmp_path, show=None)
     assert load_checkpoint(run_folder(config, mnist.md5, tmp_path)) is None
 
@@ -741,8 +762,8 @@ def plant_nan(step, net):
 @pytest.mark.parametrize(
     "step, what",
     [
-        (27, "a loss is not finite: epoch 3, step 4 of 12; "),  # which sees the weight of the step before
-        (36, "the weight {net}.h1.weight is not finite: epoch 3, step 12 of 12; "),  # no loss sees it any more
+        (27, "a loss is not finite: epoch 3, step 4 of 12. "),  # which sees the weight of the step before
+        (36, "the weight {net}.h1.weight is not finite: epoch 3, step 12 of 12. "),  # no loss sees it any more
     ],
 )
 def test_a_number_that_is_not_finite_stops_the_run_and_names_epoch_step_and_the_good_checkpoint(
@@ -753,7 +774,7 @@ def test_a_number_that_is_not_finite_stops_the_run_and_names_epoch_step_and_the_
     with pytest.raises(NotFiniteError) as caught:
         train(tiny, mnist, runs=tmp_path, show=None)
     assert str(caught.value).startswith(what.format(net=net))
-    assert f"the last good checkpoint, of the end of epoch 2, is in {folder}" in str(caught.value)
+    assert f"The last good checkpoint, of the end of epoch 2, is in {folder}" in str(caught.value)
     assert load_checkpoint(folder)[1]["step"] == 24
     calls.clear()
     train(tiny, mnist, runs=tmp_path, show=None)
@@ -766,7 +787,7 @@ def test_a_loss_that_is_not_finite_stops_the_run_also_where_all_weights_are(mnis
             game.logits[2, 0] = float("-inf")
 
     calls.append(lose)
-    with pytest.raises(NotFiniteError, match="a loss is not finite: epoch 2, step 3 of 12; "):
+    with pytest.raises(NotFiniteError, match=r"a loss is not finite: epoch 2, step 3 of 12\. "):
         train(tiny, mnist, runs=tmp_path, show=None)
 
 
@@ -775,7 +796,7 @@ def test_the_good_checkpoint_named_can_be_one_in_mid_epoch(mnist, tiny, tmp_path
     with pytest.raises(KeyboardInterrupt):
         train(tiny, mnist, runs=tmp_path, show=None)
     calls[:] = [plant_nan(8, "G")]
-    with pytest.raises(NotFiniteError, match="step 9 of 12; the last good checkpoint, of step 5 of epoch 1, is in "):
+    with pytest.raises(NotFiniteError, match=r"step 9 of 12\. The last good checkpoint, of step 5 of epoch 1, is in "):
         train(tiny, mnist, runs=tmp_path, show=None)
 
 
@@ -783,7 +804,7 @@ def test_a_run_that_goes_on_from_a_shorter_one_has_a_good_checkpoint_of_its_own_
     train(replace(tiny, max_epochs=2), mnist, runs=tmp_path, show=None)
     calls.append(plant_nan(25, "D"))
     folder = run_folder(tiny, mnist.md5, tmp_path)
-    with pytest.raises(NotFiniteError, match=f"the last good checkpoint, of the end of epoch 2, is in {folder}"):
+    with pytest.raises(NotFiniteError, match=f"The last good checkpoint, of the end of epoch 2, is in {folder}"):
         train(tiny, mnist, runs=tmp_path, show=None)
     assert load_checkpoint(folder)[1]["step"] == 24
 
@@ -791,7 +812,7 @@ def test_a_run_that_goes_on_from_a_shorter_one_has_a_good_checkpoint_of_its_own_
 def test_ctrl_c_saves_nothing_that_is_not_finite(mnist, tiny, tmp_path, calls):
     calls.append(plant_nan(17, "D"))
     calls.append(lambda game: signal.raise_signal(signal.SIGINT) if game.step == 17 else None)
-    with pytest.raises(NotFiniteError, match=r"the weight D.h1.weight is not finite: epoch 2, step 5 of 12; "):
+    with pytest.raises(NotFiniteError, match=r"the weight D.h1.weight is not finite: epoch 2, step 5 of 12\. "):
         train(tiny, mnist, runs=tmp_path, show=None)
     assert load_checkpoint(run_folder(tiny, mnist.md5, tmp_path))[1]["step"] == 12
 
