@@ -32,12 +32,12 @@ def versions() -> dict[str, str]:
 
 
 def commit() -> str:
-    """The commit of this repository's working tree, with "+" where it has changes; "unknown" outside git."""
+    """The commit of this repository's working tree, "+" where files differ but for results; "unknown" outside git."""
     try:
         top = _git("rev-parse", "--show-toplevel")
         if Path(top).resolve() != ROOT:  # the project lies inside another repository
             return "unknown"
-        return _git("rev-parse", "HEAD") + ("+" if _git("status", "--porcelain") else "")
+        return _git("rev-parse", "HEAD") + ("+" if _git("status", "--porcelain", "--", ".", ":!results", ":!README.md") else "")
     except (OSError, subprocess.CalledProcessError):
         return "unknown"
 
