@@ -37,7 +37,8 @@ def commit() -> str:
         top = _git("rev-parse", "--show-toplevel")
         if Path(top).resolve() != ROOT:  # the project lies inside another repository
             return "unknown"
-        return _git("rev-parse", "HEAD") + ("+" if _git("status", "--porcelain", "--", ".", ":!results", ":!README.md") else "")
+        changed = _git("status", "--porcelain", "--", ".", ":!results", ":!README.md")
+        return _git("rev-parse", "HEAD") + ("+" if changed else "")
     except (OSError, subprocess.CalledProcessError):
         return "unknown"
 

@@ -26,20 +26,29 @@ PAPER_MNIST = {
 QUOTED = "quoted from the paper, not yet rerun"
 
 
-def records(folder: Path) -> list[Record]:
-    """The records seed*.json of a results folder that can be averaged, in the order of their seeds.
+def paths(folder: Path) -> list[Path]:
+    """The records seed*.json of a results folder, in the order of their seeds."""
+    return sorted(folder.glob("seed*.json"), key=lambda path: int(path.stem.removeprefix("seed")))
 
-    They differ in nothing but the seed: of several kinds (parameters, length, data, recipe) the one with most seeds, of
-    equals the longest.
+
+def paths_of_row(folder: Path) -> list[Path]:
+    """Those of them that can be averaged: they differ in nothing but the seed.
+
+    Of several kinds (parameters, length, data, recipe) the one with most seeds, of equals the longest.
     """
-    found = all_records(folder)
-    kinds = [[record for record in found if kind(record) == kind(first)] for first in found]
-    return max(kinds, key=lambda runs: (len(runs), runs[0]["config"]["max_epochs"]), default=[])
+    found = {path: read_record(path) for path in paths(folder)}
+    kinds = [[path for path in found if kind(found[path]) == kind(first)] for first in found.values()]
+    return max(kinds, key=lambda runs: (len(runs), found[runs[0]]["config"]["max_epochs"]), default=[])
+
+
+def records(folder: Path) -> list[Record]:
+    """The records of a results folder that can be averaged, in the order of their seeds."""
+    return [read_record(path) for path in paths_of_row(folder)]
 
 
 def all_records(folder: Path) -> list[Record]:
-    """All records seed*.json of a results folder, in the order of their seeds."""
-    return sorted((read_record(path) for path in folder.glob("seed*.json")), key=lambda record: record["seed"])
+    """All records of a results folder, in the order of their seeds."""
+    return [read_record(path) for path in paths(folder)]
 
 
 def kind(record: Record) -> tuple[Any, ...]:
@@ -215,6 +224,8 @@ def by_num_samples(results: Path = RESULTS) -> pd.DataFrame | None:
 def samples_needed(results: Path = RESULTS) -> pd.DataFrame:
     """`by_num_samples` as text for README.md."""
     scores = by_num_samples(results)
+    if scores is None:
+        raise ResultsError(f"{relative(results / 'parzen')} lacks by_num_samples.json: run 08_parzen_window")
     columns = {"real data": "real data", "ema": "averaged G", "G": "G"}
     rows = [
         {"samples": f"{size:,}"}
@@ -240,13 +251,19 @@ def between_markers(text: str, name: str, content: str) -> str:
 
 def readme(text: str) -> str:
     """README.md's text with its generated parts made anew."""
-    tables = {"table 1": table1(), "seeds": seeds(), "samples": samples_needed(), "costs": costs(), "speed": speed()}
-    for name, table in tables.items():
-        text = between_markers(text, name, markdown(table))
+    for name, table in TABLES.items():
+        text = between_markers(text, name, markdown(table()))
     return text
+
+
+# The tables of README.md by their markers there; each takes a results folder.
+TABLES = {"table 1": table1, "seeds": seeds, "samples": samples_needed, "costs": costs, "speed": speed}
 
 
 if __name__ == "__main__":
     path = ROOT / "README.md"
-    write_atomically(path, readme(path.read_text()))
+    try:
+        write_atomically(path, readme(path.read_text()))
+    except ResultsError as error:
+        sys.exit(str(error))
     sys.stdout.write("README.md: tables written from results/\n")

@@ -54,3 +54,13 @@ def test_every_notebook_is_in_the_readme_s_map_and_in_the_snakefile():
     for path in (ROOT / "notebooks").glob("*.ipynb"):
         assert f"(notebooks/{path.name})" in (ROOT / "README.md").read_text()
         assert f'"{path.stem}":' in (ROOT / "Snakefile").read_text()
+
+
+def test_every_fault_in_the_table_has_its_test():
+    table = [line for line in (ROOT / "docs/faults.md").read_text().splitlines() if line.startswith("| ")][2:]
+    assert len(table) >= 20
+    for line in table:
+        named = re.findall(r"`(test_\w+\.py)::(test_\w+)`", line)
+        assert named, line
+        for file, test in named:
+            assert f"\ndef {test}(" in (ROOT / "tests" / file).read_text(), test

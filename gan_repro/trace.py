@@ -1,0 +1,122 @@
+"""`python -m gan_repro.trace "table 1" "Adversarial nets" ours`: where a number in README.md comes from.
+
+Names the results files behind one cell of one table, with parameters, seed, commits, machine and the command that makes
+each again. With fewer words it lists what there is to ask for: tables, then rows, then columns.
+"""
+
+import sys
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from gan_repro.config import TrainingConfig
+from gan_repro.paths import RESULTS
+from gan_repro.results import ResultsError, read_results, relative
+from gan_repro.tables import FOLDERS, OURS, TABLES, paths, paths_of_row
+
+LABELS = {  # the columns that tell a table's rows apart
+    "table 1": ["model"],
+    "seeds": ["lr divided by", "seed"],
+    "samples": ["samples"],
+    "costs": ["run"],
+    "speed": ["of", "measured"],
+}
+ORACLES = "parzen/oracles.json"
+
+
+class TraceError(ValueError):
+    """There is no such table, row or column; the message lists what there is."""
+
+
+def rows(name: str, results: Path = RESULTS) -> dict[str, "pd.Series[Any]"]:
+    """The rows of a README table by their labels."""
+    table = TABLES[name](results)
+    return {", ".join(str(row[key]) for key in LABELS[name] if row[key] != ""): row for _, row in table.iterrows()}
+
+
+def files(name: str, label: str, column: str, results: Path = RESULTS) -> list[Path]:
+    """The results files that a cell is made from; none where it is a name, a dash or a number of the paper's."""
+    row = rows(name, results)[label]
+    if column in [*LABELS[name], "paper"] or row[column] == "–":
+        return []
+    if name == "samples":
+        return [results / "parzen" / "by_num_samples.json"]
+    if name == "speed":
+        return [results / "bench.json"]
+    if name == "table 1":
+        ours = {model: folder for folder, _, model in OURS}
+        of_runs = paths_of_row(results / ours[label]) if label in ours else []
+        if not of_runs and column == "source":  # words of ours: quoted, or computed
+            return []
+        needs_oracle = column == "below real data" or not of_runs
+        return of_runs + [results / ORACLES] * needs_oracle
+    listed = [path for folder in FOLDERS for path in paths(results / folder)]
+    return [listed[list(rows(name, results)).index(label)]]
+
+
+def describe(path: Path) -> list[str]:
+    """What one results file is, in lines."""
+    contents = read_results(path)
+    kind, by = contents["kind"], contents["made_by"]
+    lines = [f"{relative(path)}  (sha256 {contents['checksum'][:12]}...)"]
+    if kind == "run":
+        released = asdict(TrainingConfig())
+        other = {key: value for key, value in contents["config"].items() if value != released.get(key)}
+        other.pop("seed", None)
+        changed = ", ".join(f"{key} {value}" for key, value in other.items())
+        lines.append(f"  seed {contents['seed']}; parameters as released{f', but {changed}' if changed else ''}")
+        ends = ", ".join(f"{name}: epoch {scores['epoch']}" for name, scores in contents["metrics"].items())
+        lines.append(f"  {contents['epochs']} epochs, stopped by {contents['stopped_by']}; best {ends}")
+        lines.append(f"  weights {contents['weights']['file']}  (sha256 {contents['weights']['sha256'][:12]}...)")
+        commits = dict.fromkeys(session["commit"] for session in contents["sessions"])
+        lines.append(f"  trained by commits {', '.join(commits)}")
+        on = dict.fromkeys(machine(session) for session in contents["sessions"])
+        lines.append(f"  on {'; '.join(on)}")
+    elif kind == "scores":
+        lines.append("  " + ", ".join(f"{key} {value}" for key, value in contents["parameters"].items()))
+    if kind != "bench":
+        lines += [f"  data {name}: md5 {md5}" for name, md5 in contents["data_md5"].items()]
+    lines.append(f"  {'scored' if kind == 'run' else 'made'} by commit {by['commit']}")
+    lines.append(f"  on {machine(by)}")
+    return [*lines, f"  again: {by['command']}"]
+
+
+def machine(session: dict[str, Any]) -> str:
+    """Processor, threads and versions of one process."""
+    of = session["machine"]
+    versions = ", ".join(f"{name} {version}" for name, version in session["versions"].items())
+    return f"{of['cpu']}, {of['threads']} thread(s), {of['platform']}; {versions}"
+
+
+def trace(words: Sequence[str], results: Path = RESULTS) -> list[str]:
+    """The lines to print for the words of the command line. Raises TraceError, and ResultsError as reading does."""
+    name, label, column = [*words[:3], None, None, None][:3]
+    _must_be("table", name, list(TABLES))
+    found = rows(name, results)
+    _must_be("row", label, list(found))
+    _must_be("column", column, [key for key in found[label].index])
+    lines = [f"{name}, {label}, {column}: {found[label][column]}"]
+    behind = files(name, label, column, results)
+    for path in behind:
+        lines += ["", *describe(path)]
+    if behind:
+        return [*lines, "", "From these files into README.md: make tables"]
+    if column == "paper":
+        return [*lines, "Table 1 of Goodfellow et al. (2014), as printed there: tables.PAPER_MNIST"]
+    return [*lines, "No number of ours: a name, words of ours, or a dash where there is nothing to compare."]
+
+
+def _must_be(what: str, word: str | None, known: list[str]) -> None:
+    if word not in known:
+        wrong = f"there is no {what} {word!r}; " if word is not None else ""
+        raise TraceError("\n".join([f"{wrong}name a {what}, one of:", *(f"  {name}" for name in known)]))
+
+
+if __name__ == "__main__":
+    try:
+        print("\n".join(trace(sys.argv[1:])))
+    except (TraceError, ResultsError) as error:
+        sys.exit(str(error))

@@ -1,0 +1,111 @@
+"""Every number in README.md leads to its files: those and no others change it."""
+
+import json
+import shutil
+
+import pytest
+
+import gan_repro.trace
+from gan_repro.paths import RESULTS
+from gan_repro.results import encode, read_results, relative
+from gan_repro.tables import FOLDERS, TABLES, paths
+from gan_repro.trace import LABELS, TraceError, files, rows, trace
+
+FILES = [f"{folder}/{path.name}" for folder in FOLDERS for path in paths(RESULTS / folder)]
+FILES += ["parzen/oracles.json", "parzen/by_num_samples.json", "bench.json"]
+
+
+@pytest.fixture
+def copied(tmp_path):
+    """The results of record in a folder that may be changed; the tables do not need the weights."""
+    for name in FILES:
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        shutil.copy(RESULTS / name, tmp_path / name)
+    return tmp_path
+
+
+@pytest.fixture(autouse=True)
+def remembered(monkeypatch):
+    """Tables are made once for each state of the results, not once a cell."""
+    made = {}
+
+    def remember(name, results=RESULTS):
+        state = (name, *(path.read_bytes() for path in sorted(results.glob("**/*.json"))))
+        if hash(state) not in made:
+            made[hash(state)] = rows(name, results)
+        return made[hash(state)]
+
+    monkeypatch.setattr(gan_repro.trace, "rows", remember)
+
+
+def cells(results):
+    found = {name: rows(name, results) for name in TABLES}
+    return {(n, label, column): row[column] for n in found for label, row in found[n].items() for column in row.index}
+
+
+def doubled(value):
+    """The value with every number in it that is no whole number doubled."""
+    if isinstance(value, dict):
+        return {key: doubled(part) for key, part in value.items()}
+    if isinstance(value, list):
+        return [doubled(part) for part in value]
+    return 2 * value if isinstance(value, float) else value
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_a_cell_changes_with_a_file_only_if_it_is_traced_to_it(copied, name):
+    before, path = cells(copied), copied / name
+    behind = {cell for cell in before if path in files(*cell, copied)}
+    contents = json.loads(path.read_text())
+    measured = ("metrics", "seconds", "scores", "sections", "growth", "memory")
+    path.write_bytes(encode(contents | {key: doubled(contents[key]) for key in measured if key in contents}))
+    read_results(path)  # it keeps to the schema
+    after = cells(copied)
+    changed = {cell for cell in before if after[cell] != before[cell]}
+    assert changed
+    assert changed <= behind
+
+
+def test_every_cell_has_files_or_is_a_name_a_dash_or_of_the_paper(copied):
+    for (name, label, column), value in cells(copied).items():
+        if not files(name, label, column, copied):
+            words = column == "source" and value.startswith(("quoted from the paper", "computed"))
+            assert value == "–" or column in [*LABELS[name], "paper"] or words, (name, label, column)
+
+
+def test_a_table_s_rows_have_labels_of_their_own():
+    for name, table in TABLES.items():
+        assert len(rows(name)) == len(table())
+
+
+def test_a_cell_of_a_run_is_told_with_seed_parameters_commits_data_and_command():
+    text = "\n".join(trace(["table 1", "Adversarial nets", "ours"]))
+    (path, *_) = files("table 1", "Adversarial nets", "ours")
+    record = read_results(path, "run")
+    assert f"{relative(path)}  (sha256 {record['checksum'][:12]}" in text
+    assert all(session["commit"] in text for session in [*record["sessions"], record["made_by"]])
+    assert all(md5 in text for md5 in record["data_md5"].values())
+    assert f"seed {record['seed']}; parameters as released" in text
+    assert f"again: {record['made_by']['command']}" in text
+
+
+def test_every_cell_can_be_traced():
+    for cell in cells(RESULTS):
+        lines = trace(cell)
+        again = [line for line in lines if line.startswith("  again: ")]
+        assert len(again) == len(files(*cell)), cell
+        assert again or lines[-1].startswith(("Table 1 of Goodfellow", "No number of ours")), cell
+
+
+@pytest.mark.parametrize(
+    "words, message",
+    [
+        ([], "^name a table, one of:\n  table 1\n"),
+        (["table 2"], "^there is no table 'table 2'; name a table, one of:\n"),
+        (["table 1"], "^name a row, one of:\n  DBN\n"),
+        (["table 1", "Adversarial nets", "theirs"], "there is no column 'theirs'; name a column, one of:\n  model\n"),
+    ],
+)
+def test_fewer_words_list_what_there_is(words, message):
+    with pytest.raises(TraceError, match=message):
+        trace(words)
