@@ -3,6 +3,7 @@
 import re
 import tomllib
 
+import nbformat
 import yaml
 from packaging.requirements import Requirement
 
@@ -64,3 +65,38 @@ def test_every_fault_in_the_table_has_its_test():
         assert named, line
         for file, test in named:
             assert f"\ndef {test}(" in (ROOT / "tests" / file).read_text(), test
+
+
+# Numbers that prose may give: facts of the paper and of the released files, settings, tolerances. Measured ones it may
+# not: they come from results, in generated tables and in the outputs of cells.
+FACTS = {
+    "225 nats": "Table 1 of the paper",
+    "0.05": "irange of G, mnist.yaml; tolerance of make verify",
+    "0.005": "irange of D, mnist.yaml",
+    "0.8": "dropout keeps so many inputs, mnist.yaml; threshold of a set of samples in 08",
+    "1.000004": "lr_decay, mnist.yaml",
+    "1.00004": "lr_decay of the paper on conditional nets",
+    "0.10": "smallest sigma of the finer grid",
+    "0.29": "largest sigma of the finer grid",
+    "0.01": "step of the finer grid",
+    "0.1": "smallest sigma of the authors' grid",
+    "3.11": "Python",
+    "1511.01844": "arXiv number of Theis et al.",
+}
+
+
+def prose() -> dict[str, str]:
+    """What is written by hand: README.md without its generated tables, and the text cells of the notebooks."""
+    readme_text = re.sub(r"(?s)<!-- (.*?) -->.*?<!-- end \1 -->", "", (ROOT / "README.md").read_text())
+    texts = {"README.md": readme_text}
+    for path in sorted((ROOT / "notebooks").glob("*.ipynb")):
+        cells = nbformat.read(path, as_version=4).cells
+        texts |= {f"{path.stem}, cell {cell.id}": cell.source for cell in cells if cell.cell_type == "markdown"}
+    return {where: re.sub(r"(?s)```.*?```|`[^`]*`|\]\([^)]*\)", "", text) for where, text in texts.items()}
+
+
+def test_prose_quotes_no_measured_number():
+    for where, text in prose().items():
+        for number in re.findall(r"\d[\d,]*\.\d+|\d[\d,]*(?: ± \d+)? nats?", text):
+            number = re.sub(r" ± \d+", "", number)
+            assert number in FACTS, f"{where}: {number} is typed by hand; if it was measured, let a cell print it"
