@@ -8,12 +8,22 @@ from typing import Any
 
 import torch
 
+from gan_repro.dependencies import code_fingerprints
 from gan_repro.paths import ROOT
 
 
 def session(device: torch.device | str = "cpu") -> dict[str, Any]:
-    """The commit, versions, machine and device of the computation that goes on now."""
-    return {"commit": commit(), "versions": versions(), "machine": machine(), "device": torch.device(device).type}
+    """The commit, code, versions, machine and device of the computation that goes on now.
+
+    code: a fingerprint of each module that decides weights or scores, since a commit with "+" does not tell the code.
+    """
+    return {
+        "commit": commit(),
+        "code": code_fingerprints(),
+        "versions": versions(),
+        "machine": machine(),
+        "device": torch.device(device).type,
+    }
 
 
 def machine() -> dict[str, Any]:
