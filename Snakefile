@@ -1,49 +1,113 @@
-# Which notebook needs which; papermill runs each one, with the parameters in settings/<settings>/<notebook>.yaml.
-#     .venv/bin/snakemake --cores 2 --config settings=quick      (or smoke, or paper)
+# The notebooks as jobs: papermill runs each one, with the parameters in settings/<settings>/<notebook>.yaml.
+#     .venv/bin/snakemake --cores 2 --config settings=quick      (or smoke, or paper, or a folder of your own)
 #     .venv/bin/snakemake --cores 2 seeds                        (the runs of record: hours each)
+#     .venv/bin/snakemake --cores 2 results/sweeps/quick/lr={0.05,0.2}/mnist/seed{0..4}.json  (a sweep: docs/cluster.md)
+# A job runs again when its notebook, its parameters, a module that it imports, or results that it reads have changed.
 # A job computes with one thread: two side by side do more than one job with two, and do not get into each other's way.
 
 import sys
 from pathlib import Path
 
+from gan_repro.dependencies import module_modules, notebook_modules, training_fingerprint
+from gan_repro.paths import ROOT
+from gan_repro.workflow import AS_IS, READS, WRITES, SettingsError, check_folder, check_places
+from gan_repro.workflow import parameter_types, settings_path, variant
+
 SEEDS = {"released": [0, 1], "fast": [0, 1, 2, 3, 4]}  # of record: settings/released and settings/fast
 SETTINGS = config.get("settings", "quick")
-NEEDS = {  # a notebook reads results that these write
-    "00_start_here": ["03_mnist", "08_parzen_window"],
-    "03_mnist": [],
-    "08_parzen_window": ["03_mnist"],
-    "13_table1": ["03_mnist", "08_parzen_window"],
-}
+DATA = "executed/data.txt"
+# Runs lie in a folder named after the code that trains. So a change of it trains anew, a change of the scoring alone
+# scores the same run again, and code that was taken back finds its old run.
+TRAINING = training_fingerprint()
+RUN = "OMP_NUM_THREADS={threads} {sys.executable:q} -m gan_repro.notebooks"
+
+
+def or_stop(check, *arguments):
+    """What check returns; a parameter that does not fit stops the workflow with one sentence."""
+    try:
+        return check(*arguments)
+    except SettingsError as error:
+        sys.exit(f"Nothing has run: {error}")
+
+
+def relative(paths):
+    return [str(path.relative_to(ROOT)) for path in paths]
+
+
+def settings_file(name):
+    """An input function: the checked settings file of this notebook, if there is one."""
+
+    def checked(wildcards):
+        which = wildcards.get("settings") or wildcards.recipe
+        or_stop(check_folder, which)
+        if "settings" in wildcards.keys():
+            or_stop(check_places, name, which)
+        if "variant" in wildcards.keys():
+            or_stop(variant, name, wildcards.variant)
+        return relative(path for path in [settings_path(name, which)] if path.exists())
+
+    return checked
+
+
+if unknown := set(config) - {"settings"}:
+    sys.exit(f"Nothing has run: the workflow has no setting {', '.join(sorted(unknown))}: write --config settings=quick")
+or_stop(check_folder, SETTINGS)
+
+
+localrules:
+    all,
+    data,
+    seeds,
 
 
 wildcard_constraints:
     settings="[^/]+",
-    name="|".join(NEEDS),
-    recipe="|".join(SEEDS),
-    seed="[0-9]+",
+    recipe="[^/]+",
+    variant=f"{AS_IS}|[^/]*=[^/]*",
+    seed="0|[1-9][0-9]*",
 
 
+# Results are named too, so that one that was removed is made again.
 rule all:
     input:
-        [f"executed/{SETTINGS}/{name}.ipynb" for name in NEEDS],
+        [f"executed/{SETTINGS}/{name}.ipynb" for name in READS],
+        [f"results/{SETTINGS}/{file}" for files in WRITES.values() for file in files],
 
 
-rule notebook:
+# A stamp and not the files: they may lie in any folder, and whoever loads them checks that their MD5 is the one in
+# gan_repro/download.py.
+rule data:
     input:
-        notebook="notebooks/{name}.ipynb",
-        settings=lambda wildcards: [
-            str(path) for path in [Path(f"settings/{wildcards.settings}/{wildcards.name}.yaml")] if path.exists()
-        ],
-        package=[str(path) for path in sorted(Path("gan_repro").glob("*.py"))],
-        upstream=lambda wildcards: [f"executed/{wildcards.settings}/{name}.ipynb" for name in NEEDS[wildcards.name]],
+        relative(module_modules("gan_repro.data")),
     output:
-        "executed/{settings}/{name}.ipynb",
-    threads: 1
-    params:
-        python=sys.executable,
+        DATA,
     shell:
-        "OMP_NUM_THREADS={threads} {params.python:q} -m gan_repro.notebooks {wildcards.name}"
-        " --settings {wildcards.settings} --output {output:q}"
+        "{sys.executable:q} -m gan_repro.data > {output:q}"
+
+
+# The results of these are outputs: Snakemake removes them before the job, so that they are always of the present code.
+# Nothing that takes long is lost with them, since the training stays in runs/.
+for name, reads in READS.items():
+
+    rule:
+        name:
+            f"notebook_{name}"
+        input:
+            notebook=f"notebooks/{name}.ipynb",
+            settings=settings_file(name),
+            package=relative(notebook_modules(ROOT / "notebooks" / f"{name}.ipynb")),
+            data=DATA,
+            results=[f"results/{{settings}}/{file}" for file in reads],
+        output:
+            notebook=f"executed/{{settings}}/{name}.ipynb",
+            results=[f"results/{{settings}}/{file}" for file in WRITES.get(name, [])],
+        params:
+            name=name,
+            places=["results_dir=results/{settings}"]
+            + [f"runs_dir=runs/{{settings}}/{TRAINING}"] * ("runs_dir" in parameter_types(name)),
+        threads: 1
+        shell:
+            RUN + " {params.name} --settings {wildcards.settings} --set {params.places:q} --output {output.notebook:q}"
 
 
 rule seeds:
@@ -51,15 +115,45 @@ rule seeds:
         [f"executed/{recipe}/seed{seed}/03_mnist.ipynb" for recipe, seeds in SEEDS.items() for seed in seeds],
 
 
+# A run of record. Its results are committed and took hours, so they are no outputs, which Snakemake would remove; what
+# trained them is told by training.RECIPE, and a finished run is returned as it is, whatever else has changed.
 rule seed:
     input:
         notebook="notebooks/03_mnist.ipynb",
-        settings="settings/{recipe}/03_mnist.yaml",
+        settings=settings_file("03_mnist"),
+        package=relative(notebook_modules(ROOT / "notebooks/03_mnist.ipynb")),
+        data=DATA,
     output:
         "executed/{recipe}/seed{seed}/03_mnist.ipynb",
+    wildcard_constraints:
+        recipe="|".join(SEEDS),
     threads: 1
-    params:
-        python=sys.executable,
     shell:
-        "OMP_NUM_THREADS={threads} {params.python:q} -m gan_repro.notebooks 03_mnist"
-        " --settings {wildcards.recipe} --seed {wildcards.seed} --output {output:q}"
+        RUN + " 03_mnist --settings {wildcards.recipe} --set seed={wildcards.seed} --output {output:q}"
+
+
+# Any number of seeds of any recipe, as it is (as_is) or with parameters changed (lr=0.05, or k=2,step=alternating):
+# each variant has its results in results/sweeps/<recipe>/<variant>/.
+rule sweep:
+    input:
+        notebook="notebooks/03_mnist.ipynb",
+        settings=settings_file("03_mnist"),
+        package=relative(notebook_modules(ROOT / "notebooks/03_mnist.ipynb")),
+        data=DATA,
+    output:
+        notebook="executed/{recipe}/{variant}/seed{seed}/03_mnist.ipynb",
+        results=[
+            f"results/sweeps/{{recipe}}/{{variant}}/mnist/seed{{seed}}.{ending}" for ending in ("json", "safetensors")
+        ],
+    params:
+        changed=lambda wildcards: [part for part in wildcards.variant.split(",") if part != AS_IS],
+        places=[
+            "seed={seed}",
+            "experiment=mnist",
+            "overwrite=true",  # of an older recipe of the same name
+            "results_dir=results/sweeps/{recipe}/{variant}",
+            f"runs_dir=runs/sweeps/{{recipe}}/{{variant}}/{TRAINING}",
+        ],
+    threads: 1
+    shell:
+        RUN + " 03_mnist --settings {wildcards.recipe} --set {params.places:q} {params.changed:q} --output {output.notebook:q}"

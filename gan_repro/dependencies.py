@@ -56,7 +56,7 @@ def fingerprint(code: str) -> str:
         if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef) and (
             ast.get_docstring(node, clean=False) is not None
         ):
-            node.body[0] = ast.Pass()
+            node.body = node.body[1:] or [ast.Pass()]
     return short_hash(ast.unparse(tree))
 
 
@@ -90,7 +90,10 @@ def imports(code: str, package: str = "gan_repro") -> Iterator[str]:
             names = [alias.name for alias in node.names]
         elif isinstance(node, ast.ImportFrom):
             module = resolve_name("." * node.level + (node.module or ""), package)
-            names = [module, *(f"{module}.{alias.name}" for alias in node.names)]  # the latter: from gan_repro import data
+            names = [
+                module,
+                *(f"{module}.{alias.name}" for alias in node.names),
+            ]  # the latter: from gan_repro import data
         else:
             continue
         yield from (name for name in names if name.split(".")[0] == "gan_repro")

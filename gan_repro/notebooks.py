@@ -7,13 +7,12 @@ from typing import Any
 
 import nbformat
 import papermill
-import yaml
 from nbclient import NotebookClient
+from nbclient.exceptions import DeadKernelError
 
 from gan_repro.files import write_atomically
 from gan_repro.paths import ROOT
-
-NOTEBOOKS = ROOT / "notebooks"
+from gan_repro.workflow import NOTEBOOKS, check, settings, values
 
 
 def notebook_names() -> list[str]:
@@ -21,28 +20,31 @@ def notebook_names() -> list[str]:
     return sorted(path.stem for path in NOTEBOOKS.glob("[0-9][0-9]_*.ipynb"))
 
 
-def settings(name: str, which: str) -> dict[str, Any]:
-    """The parameters settings/<which>/<name>.yaml gives a notebook: none where there is no such file."""
-    path = ROOT / "settings" / which / f"{name}.yaml"
-    return (yaml.safe_load(path.read_text()) or {}) if path.exists() else {}
-
-
 def run(name: str, parameters: dict[str, Any], output: Path) -> None:
     """Run a notebook by papermill into output, which appears only when the whole notebook has run.
 
-    Raises ValueError for a parameter that the notebook does not have (papermill would only warn), and
-    papermill's PapermillExecutionError for a cell that fails; what ran then stands in <output>.failed.ipynb.
+    Raises ValueError for a parameter that the notebook does not have (papermill would only warn),
+    papermill's PapermillExecutionError for a cell that fails, and nbclient's DeadKernelError where the notebook's
+    process ends; what ran then stands in <output>.failed.ipynb.
     """
-    source = NOTEBOOKS / f"{name}.ipynb"
-    unknown = set(parameters) - set(papermill.inspect_notebook(source))
-    if unknown:
-        raise ValueError(f"{name} has no parameter {', '.join(sorted(unknown))}: its parameters cell lists what it has")
+    check(name, parameters)
     output.parent.mkdir(parents=True, exist_ok=True)
-    partial = output.with_suffix(".failed.ipynb")
+    partial = failed_path(output)
     papermill.execute_notebook(
-        source, partial, parameters, cwd=NOTEBOOKS, kernel_name="python3", progress_bar=False, log_output=False
+        NOTEBOOKS / f"{name}.ipynb",
+        partial,
+        parameters,
+        cwd=NOTEBOOKS,
+        kernel_name="python3",
+        progress_bar=False,
+        log_output=False,
     )
     partial.replace(output)
+
+
+def failed_path(output: Path) -> Path:
+    """Where a notebook stands until it has run to its end."""
+    return output.with_suffix(".failed.ipynb")
 
 
 def run_in_place(name: str) -> None:
@@ -64,7 +66,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="Run notebooks in place, or one with the settings of a folder.")
     parser.add_argument("names", nargs="*", help="such as 03_mnist; all if none is given")
     parser.add_argument("--settings", help="folder below settings/; without it the notebooks run in place")
-    parser.add_argument("--seed", type=int, help="instead of the settings' (with --settings)")
+    parser.add_argument(
+        "--set", nargs="+", default=[], metavar="name=value", help="instead of the settings' (likewise)"
+    )
     parser.add_argument("--output", type=Path, help="where the executed notebook goes (with --settings, one name)")
     arguments = parser.parse_args()
     for name in arguments.names or notebook_names():
@@ -73,9 +77,10 @@ def main() -> None:
             run_in_place(name)
             continue
         output = arguments.output or ROOT / "executed" / arguments.settings / f"{name}.ipynb"
-        seed = {} if arguments.seed is None else {"seed": arguments.seed}
         try:
-            run(name, settings(name, arguments.settings) | seed, output)
+            run(name, settings(name, arguments.settings) | values(name, arguments.set), output)
+        except DeadKernelError:
+            sys.exit(f"{name} failed: its process was ended from outside, perhaps since memory ran out")
         except (ValueError, papermill.PapermillExecutionError) as error:
             sys.exit(f"{name} failed: {error}")
 

@@ -51,7 +51,7 @@ def test_every_make_target_that_the_readme_names_exists():
     assert set(re.findall(r"(?:`|^)make ([a-z]+)", (ROOT / "README.md").read_text(), re.MULTILINE)) <= targets
 
 
-def test_every_notebook_is_in_the_readme_s_map_and_in_the_snakefile():
+def test_every_notebook_is_in_the_readme_s_map():
     for path in (ROOT / "notebooks").glob("*.ipynb"):
         assert f"(notebooks/{path.name})" in (ROOT / "README.md").read_text()
         assert f'"{path.stem}":' in (ROOT / "Snakefile").read_text()

@@ -1,0 +1,158 @@
+"""What the workflow knows of the notebooks: which results each writes and reads, and which parameters it takes.
+
+Settings and variants are checked here, before anything runs: papermill would only warn of a name that a notebook does
+not have, and train for hours at the default.
+"""
+
+import ast
+import difflib
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from gan_repro.dependencies import code_cells
+from gan_repro.paths import ROOT
+
+NOTEBOOKS = ROOT / "notebooks"
+
+# Below the results folder of the settings.
+RECORD = ["mnist/seed0.json", "mnist/seed0.safetensors"]
+ORACLES, BY_NUM_SAMPLES = "parzen/oracles.json", "parzen/by_num_samples.json"
+WRITES = {
+    "03_mnist": RECORD,
+    "08_parzen_window": [ORACLES, BY_NUM_SAMPLES],
+}
+READS = {
+    "00_start_here": ["mnist/seed0.json", ORACLES],
+    "03_mnist": [],
+    "08_parzen_window": RECORD,
+    "13_table1": ["mnist/seed0.json", ORACLES, BY_NUM_SAMPLES],
+}
+
+# A variant is what a sweep's folder is called: lr=0.05, or k=2,step=alternating, or this for the recipe itself.
+AS_IS = "as_is"
+# The workflow gives these, so that each run has its place.
+PLACES = {"seed", "experiment", "results_dir", "runs_dir", "overwrite"}
+
+
+class SettingsError(ValueError):
+    """A parameter that a notebook does not have, or a value of another type; the message says where."""
+
+
+def needs(name: str) -> set[str]:
+    """The notebooks that write what this one reads, and those that they need."""
+    direct = {other for other, files in WRITES.items() if set(files) & set(READS[name])}
+    return direct.union(*map(needs, direct))
+
+
+def settings(name: str, which: str) -> dict[str, Any]:
+    """The parameters that settings/<which>/<name>.yaml gives a notebook, checked; none where there is no such file."""
+    path = settings_path(name, which)
+    if not path.exists():
+        return {}
+    where = path.relative_to(ROOT)
+    try:
+        parameters = yaml.safe_load(path.read_text()) or {}
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise SettingsError(f"{where} is not YAML: {' '.join(str(error).split())}") from None
+    if not isinstance(parameters, dict):
+        raise SettingsError(f"{where} holds no parameters: each line is to be `name: value`")
+    check(name, parameters, f"{where}: ")
+    return parameters
+
+
+def settings_path(name: str, which: str) -> Path:
+    return ROOT / "settings" / which / f"{name}.yaml"
+
+
+def check_folder(which: str) -> None:
+    """Raise SettingsError if there is no folder settings/<which>, or a file in it does not fit its notebook."""
+    folder = ROOT / "settings" / which
+    if not folder.is_dir():
+        there = ", ".join(sorted(path.name for path in folder.parent.iterdir() if path.is_dir()))
+        raise SettingsError(f"there is no folder settings/{which}: there are {there}")
+    for path in sorted(folder.iterdir()):
+        if path.suffix != ".yaml" or not (NOTEBOOKS / f"{path.stem}.ipynb").exists():
+            raise SettingsError(f"{path.relative_to(ROOT)} belongs to no notebook: name it after one, NN_name.yaml")
+        settings(path.stem, which)
+
+
+def check_places(name: str, which: str) -> None:
+    """Raise SettingsError if the settings put the results elsewhere than the workflow looks for them."""
+    given = settings(name, which)
+    expected = {"seed": 0, "experiment": "mnist", "results_dir": f"results/{which}"}
+    for key, value in expected.items():
+        if given.get(key, value) != value:
+            raise SettingsError(
+                f"settings/{which}/{name}.yaml: {key} is {given[key]!r}, but the notebooks of one workflow share"
+                f" {value!r}: leave it out (for other seeds see docs/cluster.md)"
+            )
+
+
+def check(name: str, parameters: dict[str, Any], where: str = "") -> None:
+    """Raise SettingsError unless the notebook has all these parameters, with values of the types it states."""
+    types = parameter_types(name)
+    for key, value in parameters.items():
+        if key not in types:
+            near = difflib.get_close_matches(str(key), types, n=1)
+            hint = f"; did you mean {near[0]}?" if near else ""
+            raise SettingsError(f"{where}{name} has no parameter {key}: its parameters cell lists what it has{hint}")
+        if type(value).__name__ != types[key]:
+            raise SettingsError(
+                f"{where}{key} is {value!r}, {type(value).__name__}: {name} wants {EXAMPLES[types[key]]}"
+            )
+
+
+EXAMPLES = {
+    "int": "a whole number",
+    "float": "a number with a point, such as 1.0 or 1.0e-3",
+    "bool": "true or false",
+    "str": "text",
+}
+
+
+def variant(name: str, text: str) -> dict[str, Any]:
+    """The parameters that the name of a variant states, such as lr=0.05 or k=2,step=alternating.
+
+    Raises SettingsError.
+    """
+    if text == AS_IS:
+        return {}
+    parameters = values(name, text.split(","))
+    if taken := PLACES & set(parameters):
+        raise SettingsError(f"{text}: {', '.join(sorted(taken))} cannot be varied, since the workflow sets it itself")
+    return parameters
+
+
+def values(name: str, assignments: list[str]) -> dict[str, Any]:
+    """Parameters of a notebook from texts like lr=0.05, each read as the type that the notebook states."""
+    types, parameters = parameter_types(name), {}
+    for assignment in assignments:
+        key, equals, value = assignment.partition("=")
+        if not equals or key in parameters:
+            raise SettingsError(f"{assignment!r} is not a parameter: write name=value, each name once ({name})")
+        stated = types.get(key, "str")  # an unknown one is told below
+        try:
+            parameters[key] = READERS[stated](value)
+        except (KeyError, ValueError):
+            raise SettingsError(f"{assignment}: {name} wants {EXAMPLES[stated]} for {key}") from None
+    check(name, parameters)
+    return parameters
+
+
+READERS = {"int": int, "float": float, "bool": {"true": True, "false": False}.__getitem__, "str": str}
+
+
+@cache
+def parameter_types(name: str) -> dict[str, str]:
+    """Name and type of each parameter in a notebook's cell tagged `parameters`, as the cell states them.
+
+    (papermill.inspect_notebook says the same, but takes seconds to import, and every start of the workflow asks.)
+    """
+    cells = [
+        cell for cell in code_cells(NOTEBOOKS / f"{name}.ipynb") if "parameters" in cell["metadata"].get("tags", [])
+    ]
+    lines = [node for cell in cells for node in ast.parse(cell["source"]).body if isinstance(node, ast.AnnAssign)]
+    return {line.target.id: line.annotation.id for line in lines}
