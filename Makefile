@@ -26,14 +26,16 @@ $(VENV)/stamp: requirements.lock pyproject.toml
 data: setup  ## fetch and check MNIST
 	$(BIN)/python -m gan_repro.data
 
-WORKFLOW := $(BIN)/python -m snakemake --cores $(CORES) --keep-going --nolock --rerun-incomplete --quiet rules
+WORKFLOW := $(BIN)/python -m snakemake --quiet rules --cores $(CORES) --keep-going --nolock --rerun-incomplete
+# A notebook that fails does not stop those that do not need it; the report says which failed, and so does the exit code.
+RUN_AND_REPORT = began=$$(date +%s); $(WORKFLOW) --config settings=$(1); $(BIN)/python -m gan_repro.report $(1) $$? $$began
 
 reproduce: data  ## the headline number from the kept weights, then every notebook with quick settings, and the table
 	$(BIN)/python -m gan_repro.verify
-	$(WORKFLOW) --config settings=quick; $(BIN)/python -m gan_repro.report quick $$?
+	$(call RUN_AND_REPORT,quick)
 
 paper: data  ## train anew at the settings of record (hours), into results/paper/
-	$(WORKFLOW) --config settings=paper; $(BIN)/python -m gan_repro.report paper $$?
+	$(call RUN_AND_REPORT,paper)
 
 seeds: data  ## the seeds of record of both recipes, where they are not in results/ yet (hours each)
 	$(WORKFLOW) seeds
