@@ -8,6 +8,7 @@ import ast
 import hashlib
 import json
 from collections.abc import Iterator
+from functools import cache
 from importlib.util import resolve_name
 from pathlib import Path
 
@@ -30,6 +31,7 @@ def module_modules(name: str) -> list[Path]:
     return closure({name})
 
 
+@cache  # a process goes on with the code that it began with
 def code_fingerprints() -> dict[str, str]:
     """A fingerprint for each module that decides what a training computes and what score it gets."""
     modules = {".".join(path.relative_to(ROOT).with_suffix("").parts[1:]): path for path in trained_by()}

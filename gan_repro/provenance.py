@@ -19,7 +19,7 @@ def session(device: torch.device | str = "cpu") -> dict[str, Any]:
     """
     return {
         "commit": commit(),
-        "code": code_fingerprints(),
+        "code": dict(code_fingerprints()),
         "versions": versions(),
         "machine": machine(),
         "device": torch.device(device).type,
