@@ -54,7 +54,6 @@ def test_every_make_target_that_the_readme_names_exists():
 def test_every_notebook_is_in_the_readme_s_map():
     for path in (ROOT / "notebooks").glob("*.ipynb"):
         assert f"(notebooks/{path.name})" in (ROOT / "README.md").read_text()
-        assert f'"{path.stem}":' in (ROOT / "Snakefile").read_text()
 
 
 def test_every_fault_in_the_table_has_its_test():
