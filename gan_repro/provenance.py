@@ -11,6 +11,9 @@ import torch
 from gan_repro.dependencies import code_fingerprints
 from gan_repro.paths import ROOT
 
+# What a number may depend on: a change of tests, texts or other results makes no other number.
+DECIDES = ("gan_repro", "benchmarks", "notebooks", "settings", "pyproject.toml", "requirements.lock")
+
 
 def session(device: torch.device | str = "cpu") -> dict[str, Any]:
     """The commit, code, versions, machine and device of the computation that goes on now.
@@ -24,6 +27,12 @@ def session(device: torch.device | str = "cpu") -> dict[str, Any]:
         "machine": machine(),
         "device": torch.device(device).type,
     }
+
+
+def changed_since(before: dict[str, Any]) -> list[str]:
+    """The modules that decide weights or scores and are not what they were in a session; none if it did not say."""
+    then = before.get("code", {})
+    return [name for name, now in code_fingerprints().items() if then and then.get(name) != now]
 
 
 def machine() -> dict[str, Any]:
@@ -42,12 +51,12 @@ def versions() -> dict[str, str]:
 
 
 def commit() -> str:
-    """The commit of this repository's working tree, "+" where files differ but for results; "unknown" outside git."""
+    """The commit of this repository's working tree, "+" where files of DECIDES differ; "unknown" outside git."""
     try:
         top = _git("rev-parse", "--show-toplevel")
         if Path(top).resolve() != ROOT:  # the project lies inside another repository
             return "unknown"
-        changed = _git("status", "--porcelain", "--", ".", ":!results", ":!README.md")
+        changed = _git("status", "--porcelain", "--", *DECIDES)
         return _git("rev-parse", "HEAD") + ("+" if changed else "")
     except (OSError, subprocess.CalledProcessError):
         return "unknown"

@@ -15,6 +15,7 @@ from gan_repro.config import TrainingConfig
 from gan_repro.data import MNIST
 from gan_repro.models import Generator
 from gan_repro.paths import RUNS
+from gan_repro.provenance import changed_since
 from gan_repro.results import ResultsError, read_results, relative, write_results, write_whole
 from gan_repro.scoring import REDRAWS, scores_on_test_set
 from gan_repro.training import RECIPE, Best, Run, train
@@ -43,6 +44,9 @@ def reproduce(
     path = results / f"seed{config.seed}.json"
     if (record := whole_record(path, config, mnist.md5)) is not None:
         say(show, f"finished run found: {relative(path)} (epoch {record['epochs']}, {record['stopped_by']})")
+        if changed := changed_since(record["sessions"][-1]):
+            say(show, f"since then changed: {', '.join(changed)}. To run the code of now, give another results_dir and")
+            say(show, "runs_dir; where it means other draws or formulas, raise training.RECIPE.")
         return record, path
     run = train(config, mnist, runs=runs, device=device, show=show)
     if not overwrite and not (may_replace(path, config, mnist.md5) and is_of_one_kind(results, config, mnist.md5)):

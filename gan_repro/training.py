@@ -22,7 +22,7 @@ from gan_repro.data import MNIST
 from gan_repro.game import STATISTICS, Game
 from gan_repro.paths import RUNS
 from gan_repro.progress import Progress
-from gan_repro.provenance import session
+from gan_repro.provenance import changed_since, session
 from gan_repro.scoring import validation_scores
 
 # To be raised by a change of what is computed: draws, formulas, schedule. One that changes rounding alone, as another
@@ -153,6 +153,12 @@ class Trainer:
                     "from here on its bits are not those of an uninterrupted run",
                     stacklevel=2,
                 )
+        if self.sessions and (changed := changed_since(self.sessions[-1])):
+            warnings.warn(
+                f"the run in {self.folder} goes on with other code of {', '.join(changed)}: if that changes more than "
+                "rounding, raise training.RECIPE",
+                stacklevel=2,
+            )
         self.sessions.append(now)
 
     def run_epoch(self, interrupted: list[bool], progress: Progress) -> None:

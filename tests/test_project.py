@@ -85,9 +85,9 @@ FACTS = {
 
 
 def prose() -> dict[str, str]:
-    """What is written by hand: README.md without its generated tables, and the text cells of the notebooks."""
+    """What is written by hand: README.md without its generated tables, docs/, and the text cells of the notebooks."""
     readme_text = re.sub(r"(?s)<!-- (.*?) -->.*?<!-- end \1 -->", "", (ROOT / "README.md").read_text())
-    texts = {"README.md": readme_text}
+    texts = {"README.md": readme_text} | {path.name: path.read_text() for path in (ROOT / "docs").glob("*.md")}
     for path in sorted((ROOT / "notebooks").glob("*.ipynb")):
         cells = nbformat.read(path, as_version=4).cells
         texts |= {f"{path.stem}, cell {cell.id}": cell.source for cell in cells if cell.cell_type == "markdown"}

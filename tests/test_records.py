@@ -9,6 +9,7 @@ from scipy.special import logsumexp
 
 from gan_repro.config import TrainingConfig
 from gan_repro.data import to_unit
+from gan_repro.dependencies import code_fingerprints
 from gan_repro.game import Game
 from gan_repro.records import is_record_of, read_generator, read_record, reproduce
 from gan_repro.scoring import REDRAWS, TEST_DRAW, draw_samples, parzen_scores, scores_on_test_set
@@ -46,6 +47,15 @@ def test_a_finished_run_is_read_and_not_trained_again(small, small_run, mnist, m
     again, where = reproduce(small, mnist, path.parent, runs=runs.with_name("no runs"), show=lines.append)
     assert (again, where) == (record, path)
     assert "finished run found" in lines[0]
+
+
+def test_a_finished_run_of_other_code_is_read_and_said_to_be_so(small, small_run, mnist, monkeypatch):
+    _, path, runs = small_run
+    now = code_fingerprints()
+    monkeypatch.setattr("gan_repro.provenance.code_fingerprints", lambda: now | {"game": "0" * 12})
+    lines = []
+    reproduce(small, mnist, path.parent, runs=runs, show=lines.append)
+    assert lines[1].startswith("since then changed: game. ")
 
 
 def test_another_run_s_record_is_neither_shown_nor_overwritten(small, small_run, mnist):

@@ -25,6 +25,7 @@ import gan_repro.training
 from gan_repro.checkpoints import load_checkpoint, save_checkpoint
 from gan_repro.config import CHOICES, TrainingConfig, learning_rate, momentum
 from gan_repro.data import to_unit
+from gan_repro.dependencies import code_fingerprints
 from gan_repro.game import CLEAR_INTERVAL, EMA_INTERVAL, STATISTICS, Game, learn, zeros_like
 from gan_repro.models import Discriminator, Generator
 from gan_repro.scoring import validation_scores
@@ -523,6 +524,15 @@ def test_going_on_elsewhere_is_said_to_change_the_bits(mnist, tiny, tmp_path, ca
         train(tiny, mnist, runs=tmp_path, show=None)
     monkeypatch.setattr(gan_repro.training, "session", here)
     with pytest.warns(UserWarning, match=f"began with {key} .* its bits are not those of an uninterrupted run"):
+        train(tiny, mnist, runs=tmp_path, show=None)
+
+
+def test_going_on_with_other_code_is_said_to_want_another_recipe(mnist, tiny, tmp_path, monkeypatch):
+    now = code_fingerprints()
+    monkeypatch.setattr("gan_repro.provenance.code_fingerprints", lambda: now | {"game": "0" * 12})
+    train(replace(tiny, max_epochs=1), mnist, runs=tmp_path, show=None)
+    monkeypatch.undo()
+    with pytest.warns(UserWarning, match=r"goes on with other code of game: .* raise training\.RECIPE"):
         train(tiny, mnist, runs=tmp_path, show=None)
 
 
