@@ -20,10 +20,10 @@ from gan_repro.tables import FOLDERS, PAPER_MNIST, TABLES, oracles, paths
 TOLERANCES = {"log_likelihood": 0.05, "standard_error": 0.005, "sigma": 1e-9}
 
 RERUNS = {  # what the kept weights cannot show, and what shows it
-    "that these weights come out of this training": 'the command that `python -m gan_repro.trace "table 1" '
+    "that these weights come out of this training": 'the command that `.venv/bin/python -m gan_repro.trace "table 1" '
     '"Adversarial nets" ours` prints (hours)',
-    "table 1, between draws": "python -m gan_repro.verify --redraws (half a minute a seed more)",
-    "samples": "python -m gan_repro.notebooks 08_parzen_window (minutes)",
+    "table 1, between draws": ".venv/bin/python -m gan_repro.verify --redraws (half a minute a seed more)",
+    "samples": ".venv/bin/python -m gan_repro.notebooks 08_parzen_window (minutes)",
     "costs": "times of the trainings themselves: make seeds, in a copy without results (hours a seed)",
     "speed": "make bench (a quarter of an hour on a machine that does nothing else)",
 }
