@@ -72,3 +72,20 @@ def processes():
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(["gan_repro.training", "torch._dynamo", "pytest", "hypothesis"])
     return context
+
+
+@pytest.fixture
+def in_process(processes):
+    """A function that runs another in a process of its own and returns that process; none outlives the test."""
+    started = []
+
+    def start(function, *arguments, **options):
+        process = processes.Process(target=function, args=arguments, kwargs=options)
+        process.start()
+        started.append(process)
+        return process
+
+    yield start
+    for process in started:
+        process.kill()
+        process.join()

@@ -55,20 +55,9 @@ def reproduce_here(config, digits, folder, hang_at=None, largest_file=None):
 
 
 @pytest.fixture
-def in_process(processes, few_digits, tmp_path):
+def start(in_process, few_digits, tmp_path):
     """A function that starts reproduce_here in another process."""
-    started = []
-
-    def start(config, **options):
-        process = processes.Process(target=reproduce_here, args=(config, few_digits, tmp_path), kwargs=options)
-        process.start()
-        started.append(process)
-        return process
-
-    yield start
-    for process in started:
-        process.kill()
-        process.join()
+    return lambda config, **options: in_process(reproduce_here, config, few_digits, tmp_path, **options)
 
 
 def kill_when_it_hangs(process, folder):
@@ -88,10 +77,10 @@ def last_line(folder):
 
 @pytest.mark.parametrize("half_written", ["checkpoint.pt", "seed0.safetensors", "seed0.json"])
 def test_kill_9_in_the_middle_of_any_write_costs_that_write_alone(
-    in_process, tiny, few_digits, tmp_path, tmp_path_factory, half_written
+    start, tiny, few_digits, tmp_path, tmp_path_factory, half_written
 ):
     whole, _ = reproduce(tiny, few_digits, tmp_path_factory.mktemp("whole") / "mnist", runs=tmp_path / "w", show=None)
-    kill_when_it_hangs(in_process(tiny, hang_at=half_written), tmp_path)
+    kill_when_it_hangs(start(tiny, hang_at=half_written), tmp_path)
     assert list(tmp_path.rglob(f".{half_written}.*.tmp"))  # it was in the middle
     assert not (tmp_path / "results" / "mnist" / "seed0.json").exists()
     record, path = reproduce(tiny, few_digits, tmp_path / "results" / "mnist", runs=tmp_path / "runs", show=None)
@@ -100,13 +89,11 @@ def test_kill_9_in_the_middle_of_any_write_costs_that_write_alone(
     assert not list((tmp_path / "runs").rglob("*.tmp"))
 
 
-def test_kill_9_between_new_weights_and_their_record_is_noticed_and_mended(in_process, tiny, few_digits, tmp_path):
+def test_kill_9_between_new_weights_and_their_record_is_noticed_and_mended(start, tiny, few_digits, tmp_path):
     folder = tmp_path / "results" / "mnist"
     shorter = replace(tiny, max_epochs=2)
     reproduce(shorter, few_digits, folder, runs=tmp_path / "runs", show=None)
-    kill_when_it_hangs(
-        in_process(tiny, hang_at="seed0.json"), tmp_path
-    )  # the longer run takes the place of the shorter
+    kill_when_it_hangs(start(tiny, hang_at="seed0.json"), tmp_path)  # the longer run takes the place of the shorter
     with pytest.raises(ResultsError, match="their hash differs; restore both files from git, or make them anew"):
         read_generator(folder / "seed0.json")
     record, path = reproduce(tiny, few_digits, folder, runs=tmp_path / "runs", show=None)
@@ -114,11 +101,11 @@ def test_kill_9_between_new_weights_and_their_record_is_noticed_and_mended(in_pr
 
 
 def test_a_disk_too_full_for_a_checkpoint_stops_the_run_in_a_sentence_and_keeps_the_one_before(
-    in_process, tiny, few_digits, tmp_path
+    start, tiny, few_digits, tmp_path
 ):
     first = train(replace(tiny, max_epochs=1), few_digits, runs=tmp_path / "runs", show=None)
     size = (first.folder / "checkpoint.pt").stat().st_size
-    process = in_process(tiny, largest_file=size + 100)  # the next checkpoint has a longer history
+    process = start(tiny, largest_file=size + 100)  # the next checkpoint has a longer history
     process.join(120)
     assert process.exitcode == 1
     folder = run_folder(tiny, few_digits.md5, tmp_path / "runs")
@@ -131,9 +118,9 @@ def test_a_disk_too_full_for_a_checkpoint_stops_the_run_in_a_sentence_and_keeps_
     assert train(tiny, few_digits, runs=tmp_path / "runs", show=None).epochs == 3
 
 
-def test_a_disk_too_full_for_a_record_says_where_the_training_is_kept(in_process, tiny, few_digits, tmp_path):
+def test_a_disk_too_full_for_a_record_says_where_the_training_is_kept(start, tiny, few_digits, tmp_path):
     folder = train(tiny, few_digits, runs=tmp_path / "runs", show=None).folder
-    process = in_process(tiny, largest_file=1000)
+    process = start(tiny, largest_file=1000)
     process.join(120)
     assert process.exitcode == 1
     weights = tmp_path / "results" / "mnist" / "seed0.safetensors"

@@ -629,23 +629,16 @@ def train_in_this_process(config, digits, runs, output="/dev/null", pause=0.0, w
 
 
 @pytest.fixture
-def start(processes, few_digits, tmp_path):
+def start(in_process, few_digits, tmp_path):
     """A function that starts train_in_this_process in another process, in a folder below tmp_path."""
-    started = []
 
     def start(config, name, **options):
         runs = tmp_path / name
         runs.mkdir(exist_ok=True)
         (runs / "step").unlink(missing_ok=True)
-        process = processes.Process(target=train_in_this_process, args=(config, few_digits, runs), kwargs=options)
-        process.start()
-        started.append(process)
-        return process
+        return in_process(train_in_this_process, config, few_digits, runs, **options)
 
-    yield start
-    for process in started:
-        process.kill()
-        process.join()
+    return start
 
 
 def wait_until(condition, what: str, seconds: float = 180):
