@@ -8,6 +8,8 @@
 import sys
 from pathlib import Path
 
+from filelock import FileLock, Timeout
+
 from gan_repro.dependencies import module_modules, notebook_modules, training_fingerprint
 from gan_repro.paths import ROOT
 from gan_repro.workflow import AS_IS, READS, WRITES, SettingsError, check_folder, check_places
@@ -54,6 +56,18 @@ if unknown := set(config) - {"settings"}:
 or_stop(check_folder, SETTINGS)
 
 
+# Not Snakemake's own lock, which a killed process leaves behind. Two workflows at once would remove each other's results.
+LOCK = FileLock("executed/lock", timeout=0)
+
+
+onstart:
+    try:
+        Path("executed").mkdir(exist_ok=True)
+        LOCK.acquire()
+    except Timeout:
+        sys.exit("Nothing has run: another workflow is at work in this folder; wait for it, or stop it first")
+
+
 localrules:
     all,
     data,
@@ -97,6 +111,7 @@ for name, reads in READS.items():
             settings=settings_file(name),
             package=relative(notebook_modules(ROOT / "notebooks" / f"{name}.ipynb")),
             data=DATA,
+        lock="requirements.lock",
             results=[f"results/{{settings}}/{file}" for file in reads],
         output:
             notebook=f"executed/{{settings}}/{name}.ipynb",
@@ -123,6 +138,7 @@ rule seed:
         settings=settings_file("03_mnist"),
         package=relative(notebook_modules(ROOT / "notebooks/03_mnist.ipynb")),
         data=DATA,
+        lock="requirements.lock",
     output:
         "executed/{recipe}/seed{seed}/03_mnist.ipynb",
     wildcard_constraints:
@@ -140,6 +156,7 @@ rule sweep:
         settings=settings_file("03_mnist"),
         package=relative(notebook_modules(ROOT / "notebooks/03_mnist.ipynb")),
         data=DATA,
+        lock="requirements.lock",
     output:
         notebook="executed/{recipe}/{variant}/seed{seed}/03_mnist.ipynb",
         results=[

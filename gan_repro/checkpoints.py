@@ -51,16 +51,17 @@ def load_checkpoint(folder: Path) -> tuple[dict[str, Any], dict[str, Any]] | Non
         raise RuntimeError(f"the checkpoint {path} cannot be read: {error.strerror}") from None
     content = data[LENGTH_OF_FIRST_LINE:]
     if data[:LENGTH_OF_FIRST_LINE] != _first_line(content):
-        raise _damaged(path, "its contents are not those of the hash in its first line")
+        raise damaged(folder, "its contents are not those of the hash in its first line")
     try:
         saved = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
         return saved["tensors"], json.loads(saved["facts"])
     except Exception as error:  # torch raises a dozen kinds, from EOFError to UnpicklingError
-        raise _damaged(path, type(error).__name__) from error
+        raise damaged(folder, type(error).__name__) from error
 
 
-def _damaged(path: Path, why: str) -> RuntimeError:
+def damaged(folder: Path, why: str) -> RuntimeError:
+    """That the checkpoint in a folder cannot be used, with the way out."""
     return RuntimeError(
-        f"the checkpoint {path} cannot be read ({why}): it is damaged or not a checkpoint of this project. "
-        f"Delete its folder {path.parent} to train this run from the start."
+        f"the checkpoint {folder / NAME} cannot be read ({why}): it is damaged or not a checkpoint of this project. "
+        f"Delete its folder {folder} to train this run from the start."
     )

@@ -73,12 +73,14 @@ def code_cells(notebook: Path) -> list[dict]:
 
 
 def without_magics(source: str) -> str:
-    """A cell's source with IPython's own lines (%magic, !command) emptied; nothing of a cell that is not Python.
+    """A cell's source with IPython's own lines (%magic, !command) as calls; nothing of a cell that is not Python.
 
     Such a cell imports nothing: it fails when it runs, and says why then.
     """
-    source = "\n".join("" if line.lstrip().startswith(("%", "!")) else line for line in source.splitlines())
+    from IPython.core.inputtransformer2 import TransformerManager  # here: a training does not need IPython
+
     try:
+        source = TransformerManager().transform_cell(source)
         ast.parse(source)
     except SyntaxError:
         return ""

@@ -1,5 +1,6 @@
 """Writing files that are never half there, and naming their contents by a hash."""
 
+import contextlib
 import hashlib
 import os
 import secrets
@@ -32,7 +33,8 @@ def write_atomically(path: Path | str, data: bytes | str) -> None:
 def remove_leftovers(path: Path) -> None:
     """Remove temporary files of path that killed processes left. Only where no other process can be writing path."""
     for leftover in path.parent.glob(TEMPORARY.format(path.name, "*")):
-        leftover.unlink()
+        with contextlib.suppress(OSError):  # it is in nobody's way
+            leftover.unlink()
 
 
 def md5_of(path: Path | str) -> str:

@@ -2,6 +2,7 @@
 
 import platform
 import subprocess
+from functools import cache
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,7 @@ from gan_repro.dependencies import code_fingerprints
 from gan_repro.paths import ROOT
 
 # What a number may depend on: a change of tests, texts or other results makes no other number.
-DECIDES = ("gan_repro", "benchmarks", "notebooks", "settings", "pyproject.toml", "requirements.lock")
+DECIDES = ("gan_repro", "benchmarks", "notebooks", "settings", "Makefile", "Snakefile", "requirements.lock")
 
 
 def session(device: torch.device | str = "cpu") -> dict[str, Any]:
@@ -50,6 +51,7 @@ def versions() -> dict[str, str]:
     return {"python": platform.python_version()} | {name: version(name) for name in ("torch", "torchvision", "numpy")}
 
 
+@cache  # as the code was when this process began
 def commit() -> str:
     """The commit of this repository's working tree, "+" where files of DECIDES differ; "unknown" outside git."""
     try:
@@ -64,3 +66,8 @@ def commit() -> str:
 
 def _git(*arguments: str) -> str:
     return subprocess.run(["git", *arguments], cwd=ROOT, capture_output=True, text=True, check=True).stdout.strip()
+
+
+# Asked at once: a process that lasts for hours goes on with the code that it imported, whatever becomes of the files.
+commit()
+code_fingerprints()

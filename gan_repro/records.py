@@ -3,6 +3,9 @@
 The number of record is the number of the kept weights: they are rounded to eight bits first and scored after.
 """
 
+import argparse
+import shlex
+import sys
 from collections.abc import Callable
 from dataclasses import asdict, replace
 from hashlib import sha256
@@ -12,11 +15,11 @@ from typing import Any
 import torch
 
 from gan_repro.config import TrainingConfig
-from gan_repro.data import MNIST
+from gan_repro.data import MNIST, DataError, load_mnist
 from gan_repro.models import Generator
-from gan_repro.paths import RUNS
+from gan_repro.paths import RESULTS, RUNS
 from gan_repro.provenance import changed_since
-from gan_repro.results import ResultsError, read_results, relative, write_results, write_whole
+from gan_repro.results import ResultsError, damaged, read_results, relative, write_results, write_whole
 from gan_repro.scoring import REDRAWS, scores_on_test_set
 from gan_repro.training import RECIPE, Best, Run, train
 from gan_repro.weights import PRECISION, pack, unpack, weights_beside
@@ -44,11 +47,10 @@ def reproduce(
     path = results / f"seed{config.seed}.json"
     if (record := whole_record(path, config, mnist.md5)) is not None:
         say(show, f"finished run found: {relative(path)} (epoch {record['epochs']}, {record['stopped_by']})")
-        if changed := changed_since(record["sessions"][-1]):
-            say(show, f"since then changed: {', '.join(changed)}. To run the code of now, give another results_dir and")
-            say(show, "runs_dir; where it means other draws or formulas, raise training.RECIPE.")
+        say_changed(show, record["sessions"][-1])
         return record, path
     run = train(config, mnist, runs=runs, device=device, show=show)
+    say_changed(show, run.sessions[-1])
     if not overwrite and not (may_replace(path, config, mnist.md5) and is_of_one_kind(results, config, mnist.md5)):
         say(show, f"{relative(results)} holds records of other parameters and is left as it is;")
         say(show, f"the record of this run stays in {relative(run.folder)}")
@@ -89,7 +91,7 @@ def is_of_one_kind(results: Path, config: TrainingConfig, data_md5: dict[str, st
     The length may differ since a longer run begins as the shorter one does.
     """
     try:
-        records = [read_record(path) for path in results.glob("seed*.json")]
+        records = [read_record(path) for path in record_paths(results)]
     except ResultsError:
         return False
     return all(
@@ -133,7 +135,7 @@ def write_record(run: Run, mnist: MNIST, path: Path, *, experiment: str) -> Reco
         "sessions": run.sessions,  # that trained it
     }
     write_whole(weights_path, kept)  # both at the end, one right after the other
-    return write_results(path, "run", contents, command=command_for(run.config, experiment))
+    return write_results(path, "run", contents, command=command_for(run, experiment))
 
 
 def metrics(best: Best, G: Generator, mnist: MNIST, config: TrainingConfig) -> dict[str, Any]:
@@ -148,19 +150,49 @@ def metrics(best: Best, G: Generator, mnist: MNIST, config: TrainingConfig) -> d
     }
 
 
-def command_for(config: TrainingConfig, experiment: str) -> str:
-    """The command that trains this run from nothing, into a results folder of its own."""
+def command_for(run: Run, experiment: str) -> str:
+    """The command that trains this run from nothing, into results/again/ and runs/again/."""
     released = asdict(TrainingConfig())
-    changed = {key: value for key, value in asdict(config).items() if value != released[key]}
-    parameters = {"max_epochs": config.max_epochs, "experiment": experiment} | changed  # 03's own defaults differ
-    parameters |= {"results_dir": "results/again", "runs_dir": "runs/again"}
-    options = " ".join(f"-p {key} {value}" for key, value in parameters.items())
-    return f".venv/bin/papermill notebooks/03_mnist.ipynb out.ipynb --cwd notebooks {options}"
+    changed = {key: value for key, value in asdict(run.config).items() if value != released[key]}
+    words = [f"{key}={value}" for key, value in {"seed": run.config.seed, **changed}.items()]
+    threads = run.sessions[-1]["machine"]["threads"]  # another number rounds otherwise
+    command = ["python", "-m", "gan_repro.records", "--experiment", experiment, *words]
+    return f"OMP_NUM_THREADS={threads} .venv/bin/{shlex.join(command)}"
 
 
 def read_record(path: Path) -> Record:
-    """The record at `path`. Raises ResultsError as `results.read_results` does."""
-    return read_results(path, "run")
+    """The record at `path`. Raises ResultsError as `results.read_results` does, or if its parts are not of one run."""
+    record = read_results(path, "run")
+    if problem := contradiction(path, record):
+        raise damaged(path, problem)
+    return record
+
+
+def contradiction(path: Path, record: Record) -> str | None:
+    """What in a record cannot be of one run, in words; None where all agrees."""
+    try:
+        config = TrainingConfig(**record["config"])
+    except (TypeError, ValueError) as error:
+        return f"its config is none of TrainingConfig: {error}"
+    if not path.stem == f"seed{record['seed']}" == f"seed{config.seed}":
+        return f"it is named {path.name}, but its seed is {record['seed']}, that of its config {config.seed}"
+    epochs = [row["epoch"] for row in record["history"]]
+    if epochs != list(range(1, record["epochs"] + 1)):
+        return f"its history is not that of {record['epochs']} epochs"
+    if epochs[-1] > config.max_epochs or (record["stopped_by"] == "max_epochs") != (epochs[-1] == config.max_epochs):
+        return f"{record['epochs']} epochs, stopped by {record['stopped_by']}, but max_epochs is {config.max_epochs}"
+    for name, scores in record["metrics"].items():
+        if scores["epoch"] > epochs[-1] or scores["validation"] != record["history"][scores["epoch"] - 1].get(name):
+            return f"the validation score of {name} is not that of epoch {scores['epoch']} in its history"
+        if len(scores.get("redraws", REDRAWS)) != len(REDRAWS):
+            return f"{name} has {len(scores['redraws'])} scores of other draws instead of {len(REDRAWS)}"
+    return None
+
+
+def record_paths(folder: Path) -> list[Path]:
+    """The files seed<number>.json of a results folder, in the order of their seeds."""
+    found = [path for path in folder.glob("seed*.json") if path.stem.removeprefix("seed").isdecimal()]
+    return sorted(found, key=lambda path: int(path.stem.removeprefix("seed")))
 
 
 def read_generator(path: Path, name: str = "G") -> Generator:
@@ -177,6 +209,32 @@ def read_generator(path: Path, name: str = "G") -> Generator:
         raise ResultsError(f"the weights {relative(weights)} cannot be used: {error}") from None
 
 
+def say_changed(show: Callable[[str], None] | None, session: dict[str, Any]) -> None:
+    """Say which modules are not those that a run ended with."""
+    if changed := changed_since(session):
+        say(show, f"since then changed: {', '.join(changed)}. To train by the code of now, give another results_dir")
+        say(show, "and runs_dir; where it means other draws or formulas, raise training.RECIPE.")
+
+
 def say(show: Callable[[str], None] | None, line: str) -> None:
     if show is not None:
         show(line)
+
+
+def main() -> None:
+    """Train one run from the command line: what the command in every record calls."""
+    parser = argparse.ArgumentParser(description="Train a run of the MNIST pair into results/again/ and runs/again/.")
+    parser.add_argument("--experiment", default="mnist", help="folder of its record below results/again/")
+    parser.add_argument("parameters", nargs="*", metavar="name=value", help="fields of TrainingConfig")
+    arguments = parser.parse_args()
+    defaults = asdict(TrainingConfig())
+    try:
+        given = dict(word.split("=", 1) for word in arguments.parameters)
+        config = TrainingConfig(**{name: type(defaults.get(name, ""))(value) for name, value in given.items()})
+        reproduce(config, load_mnist(), RESULTS / "again" / arguments.experiment, runs=RUNS / "again")
+    except (TypeError, ValueError, DataError, RuntimeError) as error:
+        sys.exit(str(error))
+
+
+if __name__ == "__main__":
+    main()

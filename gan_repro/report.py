@@ -14,7 +14,7 @@ import pandas as pd
 from gan_repro.notebooks import failed_path, notebook_names
 from gan_repro.paths import RESULTS, ROOT
 from gan_repro.results import ResultsError, relative
-from gan_repro.tables import our_columns, records, table1
+from gan_repro.tables import oracles, our_columns, records, table1
 from gan_repro.workflow import needs
 
 UNCHANGED = "as it was: nothing that it depends on has changed"
@@ -66,10 +66,10 @@ def error_in(notebook: Path) -> str | None:
     """The error that stopped a notebook, in one line; None where no cell has one."""
     try:
         cells = json.loads(notebook.read_text())["cells"]
-    except (ValueError, KeyError):  # ended while it was written
-        return None
-    outputs = [output for cell in cells for output in cell.get("outputs", [])]
-    errors = [f"{output['ename']}: {output['evalue']}" for output in outputs if output["output_type"] == "error"]
+        outputs = [output for cell in cells for output in cell.get("outputs", [])]
+        errors = [f"{output['ename']}: {output['evalue']}" for output in outputs if output["output_type"] == "error"]
+    except (ValueError, LookupError, TypeError, AttributeError, OSError):
+        return None  # no whole notebook: ended while it was written
     return " ".join(errors[-1].split()) if errors else None
 
 
@@ -79,7 +79,7 @@ def sweep_table(recipe: str) -> pd.DataFrame:
     for folder in sorted((RESULTS / "sweeps" / recipe).glob("*")):
         for name, label in (("G", "G"), ("ema", "averaged G")):
             if runs := records(folder / "mnist"):
-                rows.append({"variant": folder.name, "model": label} | our_columns(runs, name, RESULTS))
+                rows.append({"variant": folder.name, "model": label} | our_columns(runs, name, oracles(RESULTS)))
     return pd.DataFrame(rows)
 
 
@@ -104,7 +104,10 @@ def main() -> int:
     arguments = parser.parse_args()
     if not arguments.sweep:
         return report(arguments.settings, arguments.workflow_status, arguments.since)
-    table = sweep_table(arguments.settings)
+    try:
+        table = sweep_table(arguments.settings)
+    except ResultsError as error:
+        sys.exit(str(error))
     if table.empty:
         sys.exit(f"results/sweeps/{arguments.settings} holds no records: docs/cluster.md says how to make them")
     show(table)

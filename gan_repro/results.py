@@ -1,18 +1,19 @@
-"""Results files: one format, described by results/schema.json, checked when a file is written and when it is read."""
+"""Results files: one format, described by results_schema.json here, checked when a file is written and when read."""
 
 import functools
 import hashlib
 import json
 import math
+import os
 import re
 from pathlib import Path
 from typing import Any
 
 from gan_repro.files import write_atomically
-from gan_repro.paths import RESULTS, ROOT
+from gan_repro.paths import ROOT
 from gan_repro.provenance import session
 
-SCHEMA = RESULTS / "schema.json"
+SCHEMA = Path(__file__).with_name("results_schema.json")
 VERSION = 1  # of the schema
 CHECKSUM = re.compile(rb'\n "checksum": "([0-9a-f]{64})"\n}\n\Z')  # how every results file ends
 EMPTY = b'\n "checksum": ""\n}\n'
@@ -42,7 +43,7 @@ def write_whole(path: Path, data: bytes) -> None:
     try:
         write_atomically(path, data)
     except OSError as error:
-        raise ResultsError(f"{relative(path)} cannot be written: {error.strerror}") from None
+        raise ResultsError(f"{relative(path)} cannot be written: {error.strerror or error}") from None
 
 
 def encode(contents: dict[str, Any]) -> bytes:
@@ -67,26 +68,32 @@ def read_results(path: Path, kind: str | None = None) -> dict[str, Any]:
     except FileNotFoundError:
         raise ResultsError(f"there is no results file {relative(path)}: run the notebook that makes it") from None
     except OSError as error:
-        raise ResultsError(f"the results file {relative(path)} cannot be read: {error.strerror}") from None
+        raise ResultsError(f"the results file {relative(path)} cannot be read: {error.strerror or error}") from None
     end = CHECKSUM.search(data)
     if end is None:
-        raise _damaged(path, "it does not end with its checksum")
+        raise damaged(path, "it does not end with its checksum")
     if hashlib.sha256(data[: end.start()] + EMPTY).hexdigest().encode() != end[1]:
-        raise _damaged(path, "it was changed after it was written")
+        raise damaged(path, "it was changed after it was written")
     try:
-        contents = json.loads(data)
-    except ValueError as error:
-        raise _damaged(path, f"it is not JSON ({error})") from None
+        contents = json.loads(data, parse_constant=_refuse)
+    except (ValueError, RecursionError) as error:
+        raise damaged(path, f"it is not JSON ({error})") from None
     if end[1] not in _checked:
         _check(contents, path)
         _checked.add(end[1])
     if kind not in (None, contents["kind"]):
-        raise ResultsError(f'the results file {relative(path)} is of the kind "{contents["kind"]}", not "{kind}"')
+        raise damaged(path, f'it is of the kind "{contents["kind"]}", not "{kind}"')
     return contents
 
 
-def _damaged(path: Path, why: str) -> ResultsError:
-    return ResultsError(f"the results file {relative(path)} is damaged: {why}; restore it from git, or make it anew")
+def _refuse(constant: str) -> None:
+    raise ValueError(f"{constant} is no number")
+
+
+def damaged(path: Path, why: str) -> ResultsError:
+    """That a file is not what it should be, with the way out."""
+    way_out = "restore it from git if it is kept there, or remove it and make it anew"
+    return ResultsError(f"the results file {relative(path)} is damaged: {why}; {way_out}")
 
 
 def _check(contents: Any, path: Path) -> None:
@@ -96,7 +103,7 @@ def _check(contents: Any, path: Path) -> None:
     if error := best_match(_validator().iter_errors(contents)):
         where = error.json_path.removeprefix("$").removeprefix(".") or "its top level"
         problem = f"{where}: {error.message[:300]}"
-        raise ResultsError(f"the results file {relative(path)} does not keep to {relative(SCHEMA)}: {problem}")
+        raise damaged(path, f"it does not keep to {relative(SCHEMA)}: {problem}")
 
 
 @functools.cache
@@ -108,7 +115,7 @@ def _validator() -> Any:
 
 def relative(path: Path) -> str:
     """A path as a reader of this repository writes it."""
-    path = Path(path).resolve()
+    path = Path(os.path.abspath(path))  # not resolve: a loop of links has no end
     return str(path.relative_to(ROOT)) if path.is_relative_to(ROOT) else str(path)
 
 

@@ -13,8 +13,8 @@ import pandas as pd
 from gan_repro.config import TrainingConfig
 from gan_repro.files import write_atomically
 from gan_repro.paths import RESULTS, ROOT
-from gan_repro.records import Record, read_record
-from gan_repro.results import ResultsError, nats, read_results, relative
+from gan_repro.records import Record, read_record, record_paths
+from gan_repro.results import ResultsError, damaged, nats, read_results, relative
 
 # Table 1 of the paper, MNIST column: nats, and the standard error it states.
 PAPER_MNIST = {
@@ -26,17 +26,12 @@ PAPER_MNIST = {
 QUOTED = "quoted from the paper, not yet rerun"
 
 
-def paths(folder: Path) -> list[Path]:
-    """The records seed*.json of a results folder, in the order of their seeds."""
-    return sorted(folder.glob("seed*.json"), key=lambda path: int(path.stem.removeprefix("seed")))
-
-
 def paths_of_row(folder: Path) -> list[Path]:
-    """Those of them that can be averaged: they differ in nothing but the seed.
+    """The records of a results folder that can be averaged: they differ in nothing but the seed.
 
     Of several kinds (parameters, length, data, recipe) the one with most seeds, of equals the longest.
     """
-    found = {path: read_record(path) for path in paths(folder)}
+    found = {path: read_record(path) for path in record_paths(folder)}
     kinds = [[path for path in found if kind(found[path]) == kind(first)] for first in found.values()]
     return max(kinds, key=lambda runs: (len(runs), found[runs[0]]["config"]["max_epochs"]), default=[])
 
@@ -48,7 +43,7 @@ def records(folder: Path) -> list[Record]:
 
 def all_records(folder: Path) -> list[Record]:
     """All records of a results folder, in the order of their seeds."""
-    return [read_record(path) for path in paths(folder)]
+    return [read_record(path) for path in record_paths(folder)]
 
 
 def kind(record: Record) -> tuple[Any, ...]:
@@ -93,7 +88,7 @@ def table1(results: Path = RESULTS) -> pd.DataFrame:
     ours = {}
     for folder, name, model in OURS:
         if runs := records(results / folder):
-            ours[model] = our_columns(runs, name, results)
+            ours[model] = our_columns(runs, name, oracle)
             if left_out := len(all_records(results / folder)) - len(runs):
                 ours[model]["seeds"] += f" (and {left_out} of another length)"
     rows = []
@@ -113,18 +108,19 @@ def table1(results: Path = RESULTS) -> pd.DataFrame:
     return pd.DataFrame([{column: row.get(column, "–") for column in columns} for row in rows])
 
 
-def our_columns(runs: list[Record], name: str, results: Path = RESULTS) -> dict[str, str]:
+def our_columns(runs: list[Record], name: str, oracle: dict[str, Any] | None = None) -> dict[str, str]:
     """Our side of a row: mean over seeds, with the test images' standard error, averaged over the seeds.
 
     between seeds: standard deviation of the score between seeds; between draws: of one G's score between draws of its
-    10,000 samples, the root mean square over seeds. "–" where there is nothing to compare.
+    10,000 samples, the root mean square over seeds; oracle: the score of real data. "–" where there is nothing to
+    compare.
     """
     scores = [run["metrics"][name]["test"] for run in runs]
 
     def mean(grid: str, key: str) -> float:
         return statistics.fmean(score[grid][key] for score in scores)
 
-    oracle, ours = oracles(results), mean("authors", "log_likelihood")
+    ours = mean("authors", "log_likelihood")
     log_likelihoods = [score["authors"]["log_likelihood"] for score in scores]
     noise = [spread for run in runs if (spread := between_draws(run, name)) is not None]
     return {
@@ -209,6 +205,11 @@ def by_num_samples(results: Path = RESULTS) -> pd.DataFrame | None:
     if not path.exists():
         return None
     contents = read_results(path, "scores")
+    if missing := {"seed", "sizes", "weights"} - set(contents["parameters"]):
+        raise damaged(path, f"its parameters lack {', '.join(sorted(missing))}")
+    names = [f"{name}, {size}" for name in ("real data", "ema", "G") for size in contents["parameters"]["sizes"]]
+    if lacking := [name for name in names if name not in contents["scores"]]:
+        raise damaged(path, f"it lacks the score of {lacking[0]}")
     record = read_record(results / "mnist" / f"seed{contents['parameters']['seed']}.json")
     if contents["parameters"]["weights"] != record["weights"]["sha256"]:
         raise ResultsError(f"{relative(path)} is of other weights of G: remove it and run 08_parzen_window")

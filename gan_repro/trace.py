@@ -14,8 +14,9 @@ import pandas as pd
 
 from gan_repro.config import TrainingConfig
 from gan_repro.paths import RESULTS
+from gan_repro.records import record_paths
 from gan_repro.results import ResultsError, read_results, relative
-from gan_repro.tables import FOLDERS, OURS, TABLES, paths, paths_of_row
+from gan_repro.tables import FOLDERS, OURS, TABLES, paths_of_row
 
 LABELS = {  # the columns that tell a table's rows apart
     "table 1": ["model"],
@@ -53,7 +54,7 @@ def files(name: str, label: str, column: str, results: Path = RESULTS) -> list[P
             return []
         needs_oracle = column == "below real data" or not of_runs
         return of_runs + [results / ORACLES] * needs_oracle
-    listed = [path for folder in FOLDERS for path in paths(results / folder)]
+    listed = [path for folder in FOLDERS for path in record_paths(results / folder)]
     return [listed[list(rows(name, results)).index(label)]]
 
 
@@ -71,10 +72,7 @@ def describe(path: Path) -> list[str]:
         ends = ", ".join(f"{name}: epoch {scores['epoch']}" for name, scores in contents["metrics"].items())
         lines.append(f"  {contents['epochs']} epochs, stopped by {contents['stopped_by']}; best {ends}")
         lines.append(f"  weights {contents['weights']['file']}  (sha256 {contents['weights']['sha256'][:12]}...)")
-        commits = dict.fromkeys(session["commit"] for session in contents["sessions"])
-        lines.append(f"  trained by commits {', '.join(commits)}")
-        on = dict.fromkeys(machine(session) for session in contents["sessions"])
-        lines.append(f"  on {'; '.join(on)}")
+        lines += trained_by(contents)
     elif kind == "scores":
         lines.append("  " + ", ".join(f"{key} {value}" for key, value in contents["parameters"].items()))
     if kind != "bench":
@@ -82,6 +80,18 @@ def describe(path: Path) -> list[str]:
     lines.append(f"  {'scored' if kind == 'run' else 'made'} by commit {by['commit']}")
     lines.append(f"  on {machine(by)}")
     return [*lines, f"  again: {by['command']}"]
+
+
+def trained_by(record: dict[str, Any]) -> list[str]:
+    """Which code on which machine trained which steps of a run."""
+    sessions, config = record["sessions"], TrainingConfig(**record["config"])
+    starts = [session["from_step"] for session in sessions]
+    ends = [*starts[1:], record["epochs"] * config.steps_per_epoch]
+    lines = [f"  steps 1 to {starts[0]:,}: by whom was not kept yet"] if starts[0] else []
+    for session, start, end in zip(sessions, starts, ends, strict=True):
+        if end > start:
+            lines.append(f"  steps {start + 1:,} to {end:,}: commit {session['commit']}, {machine(session)}")
+    return lines
 
 
 def machine(session: dict[str, Any]) -> str:

@@ -16,7 +16,7 @@ import torch
 from filelock import FileLock, Timeout
 from torch import Tensor
 
-from gan_repro.checkpoints import load_checkpoint, remove_unfinished, save_checkpoint
+from gan_repro.checkpoints import damaged, load_checkpoint, remove_unfinished, save_checkpoint
 from gan_repro.config import TrainingConfig
 from gan_repro.data import MNIST
 from gan_repro.game import STATISTICS, Game
@@ -28,6 +28,9 @@ from gan_repro.scoring import validation_scores
 # To be raised by a change of what is computed: draws, formulas, schedule. One that changes rounding alone, as another
 # processor would, is told by the commits that a run lists with its sessions.
 RECIPE = 1
+
+
+FACTS = {"recipe", "config", "data_md5", "step", "history", "best", "seconds"}  # that every checkpoint of a run has
 
 
 class NotFiniteError(RuntimeError):
@@ -253,7 +256,7 @@ class Trainer:
 
     def resume(self) -> None:
         """Take up the state of this run's checkpoint, or else of a run that this one prolongs."""
-        own = load_checkpoint(self.folder)
+        own = load_run(self.folder)
         saved = own or self.shorter_run()
         if saved is None:
             return
@@ -274,7 +277,7 @@ class Trainer:
         found = []
         for folder in self.folder.parent.glob(f"mnist-seed{self.config.seed}-*"):
             try:
-                saved = None if folder == self.folder else load_checkpoint(folder)
+                saved = None if folder == self.folder else load_run(folder)
             except RuntimeError as error:  # perhaps quite another run: no reason to stop this one
                 warnings.warn(str(error), stacklevel=2)
                 continue
@@ -288,6 +291,16 @@ class Trainer:
             if same and (shorter_by == 0 or (shorter_by > 0 and on_grid)):
                 found.append(saved)
         return max(found, key=lambda saved: saved[1]["step"], default=None)
+
+
+def load_run(folder: Path) -> tuple[dict[str, Any], dict[str, Any]] | None:
+    """`checkpoints.load_checkpoint`, which also raises RuntimeError where the checkpoint is none of a run."""
+    saved = load_checkpoint(folder)
+    if saved is not None and not (isinstance(saved[0], dict) and isinstance(saved[1], dict)):
+        raise damaged(folder, "it holds no run")
+    if saved is not None and (missing := ({"game", "best"} - saved[0].keys()) | (FACTS - saved[1].keys())):
+        raise damaged(folder, f"it lacks {', '.join(sorted(missing))}")
+    return saved
 
 
 def score_of(scores: dict[str, dict[str, float]]) -> float:

@@ -11,10 +11,10 @@ from typing import Any
 from gan_repro.config import TrainingConfig
 from gan_repro.data import MNIST, DataError, load_mnist, to_unit
 from gan_repro.paths import RESULTS
-from gan_repro.records import read_generator, read_record
+from gan_repro.records import read_generator, read_record, record_paths
 from gan_repro.results import ResultsError, nats, relative
 from gan_repro.scoring import NUM_VALID_FOR_SIGMA, REDRAWS, parzen_scores, scores_on_test_set
-from gan_repro.tables import FOLDERS, PAPER_MNIST, TABLES, oracles, paths
+from gan_repro.tables import FOLDERS, PAPER_MNIST, TABLES, oracles
 
 # What other orders of float32 sums can make of the same samples: nats, and the same sigma of the same grid.
 TOLERANCES = {"log_likelihood": 0.05, "standard_error": 0.005, "sigma": 1e-9}
@@ -24,7 +24,7 @@ RERUNS = {  # what the kept weights cannot show, and what shows it
     '"Adversarial nets" ours` prints (hours)',
     "table 1, between draws": ".venv/bin/python -m gan_repro.verify --redraws (half a minute a seed more)",
     "samples": ".venv/bin/python -m gan_repro.notebooks 08_parzen_window (minutes)",
-    "costs": "times of the trainings themselves: make seeds, in a copy without results (hours a seed)",
+    "costs, epochs, stopped by": "facts of the trainings themselves, made again with them (hours a seed)",
     "speed": "make bench (a quarter of an hour on a machine that does nothing else)",
 }
 
@@ -36,10 +36,15 @@ def verify(path: Path, mnist: MNIST, *, redraws: bool = False) -> list[str]:
     """
     record = read_record(path)
     config, problems = TrainingConfig(**record["config"]), []
+    if record["data_md5"] != mnist.md5:
+        problems.append(f"{relative(path)} is of other data than that of now")
+    if record["experiment"] != path.parent.name:
+        problems.append(f'{relative(path)} is of the experiment "{record["experiment"]}", not of its folder')
     for name, metrics in record["metrics"].items():
         G, label = read_generator(path, name), f"{relative(path)}, {name}"
         problems += compare(label, scores_on_test_set(G, mnist, config), metrics["test"])
-        for draw, recorded in zip(REDRAWS, metrics.get("redraws", []) if redraws else [], strict=False):
+        told = metrics.get("redraws", []) if redraws else []  # old records have none
+        for draw, recorded in zip(REDRAWS, told, strict=False):
             score = scores_on_test_set(G, mnist, config, draw=draw)["authors"]["log_likelihood"]
             print(f"{label}, draw {draw}: {nats(score)} nats", flush=True)
             if not abs(score - recorded) <= TOLERANCES["log_likelihood"]:
@@ -83,12 +88,15 @@ def main() -> None:
     redraws, problems = parser.parse_args().redraws, []
     try:
         mnist = load_mnist()
-        listed = [path for name in FOLDERS for path in paths(RESULTS / name)]
-        if not any(path.parent.name == "mnist" for path in listed):
-            problems.append("results/mnist holds no record: restore it from git, or run `make seeds` (hours)")
-        for path in listed:
-            problems += verify(path, mnist, redraws=redraws)
+        for folder in FOLDERS:
+            listed = record_paths(RESULTS / folder)
+            if not listed:
+                problems.append(f"results/{folder} holds no record: restore it from git, or run `make seeds` (hours)")
+            for path in listed:
+                problems += verify(path, mnist, redraws=redraws)
         problems += verify_real_data(mnist)
+        for table in TABLES.values():  # what they read is whole, at least
+            table()
         left = not_recomputed(redraws=redraws)
     except (DataError, ResultsError) as error:
         sys.exit(f"does not hold: {error}")

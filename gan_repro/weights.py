@@ -70,12 +70,12 @@ def weights_beside(path: Path, record: dict[str, Any]) -> Path:
     try:
         found = sha256_of(weights)
     except FileNotFoundError:
-        raise ResultsError(
-            f"the weights {relative(weights)} of {path.name} are missing: restore them from git"
-        ) from None
+        missing = f"the weights {relative(weights)} of {path.name} are missing"
+        way_out = "restore them from git if they are kept there, or make them anew"
+        raise ResultsError(f"{missing}: {way_out}") from None
     except OSError as error:
-        raise ResultsError(f"the weights {relative(weights)} cannot be read: {error.strerror}") from None
+        raise ResultsError(f"the weights {relative(weights)} cannot be read: {error.strerror or error}") from None
     if found != record["weights"]["sha256"]:
         wrong = f"the weights {relative(weights)} are not those of {path.name}: their hash differs"
-        raise ResultsError(f"{wrong}; restore both files from git, or make them anew")
+        raise ResultsError(f"{wrong}; restore both files from git if they are kept there, or make them anew")
     return weights

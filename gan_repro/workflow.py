@@ -5,6 +5,7 @@ not have, and train for hours at the default.
 """
 
 import ast
+import dataclasses
 import difflib
 from functools import cache
 from pathlib import Path
@@ -12,6 +13,7 @@ from typing import Any
 
 import yaml
 
+from gan_repro.config import TrainingConfig
 from gan_repro.dependencies import code_cells
 from gan_repro.paths import ROOT
 
@@ -33,6 +35,8 @@ READS = {
 
 # A variant is what a sweep's folder is called: lr=0.05, or k=2,step=alternating, or this for the recipe itself.
 AS_IS = "as_is"
+# Their parameters are fields of a TrainingConfig, which knows what values can be used.
+TRAINS = {"03_mnist"}
 # The workflow gives these, so that each run has its place.
 PLACES = {"seed", "experiment", "results_dir", "runs_dir", "overwrite"}
 
@@ -55,7 +59,7 @@ def settings(name: str, which: str) -> dict[str, Any]:
     where = path.relative_to(ROOT)
     try:
         parameters = yaml.safe_load(path.read_text()) or {}
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+    except (yaml.YAMLError, UnicodeDecodeError, OSError) as error:
         raise SettingsError(f"{where} is not YAML: {' '.join(str(error).split())}") from None
     if not isinstance(parameters, dict):
         raise SettingsError(f"{where} holds no parameters: each line is to be `name: value`")
@@ -70,10 +74,10 @@ def settings_path(name: str, which: str) -> Path:
 def check_folder(which: str) -> None:
     """Raise SettingsError if there is no folder settings/<which>, or a file in it does not fit its notebook."""
     folder = ROOT / "settings" / which
-    if not folder.is_dir():
+    if not which or not folder.is_dir():
         there = ", ".join(sorted(path.name for path in folder.parent.iterdir() if path.is_dir()))
         raise SettingsError(f"there is no folder settings/{which}: there are {there}")
-    for path in sorted(folder.iterdir()):
+    for path in sorted(folder.glob("[!.]*")):
         if path.suffix != ".yaml" or not (NOTEBOOKS / f"{path.stem}.ipynb").exists():
             raise SettingsError(f"{path.relative_to(ROOT)} belongs to no notebook: name it after one, NN_name.yaml")
         settings(path.stem, which)
@@ -92,7 +96,8 @@ def check_places(name: str, which: str) -> None:
 
 
 def check(name: str, parameters: dict[str, Any], where: str = "") -> None:
-    """Raise SettingsError unless the notebook has all these parameters, with values of the types it states."""
+    """Raise SettingsError unless the notebook has all these parameters, with values of the types it states and, where
+    it trains, such as can be used."""
     types = parameter_types(name)
     for key, value in parameters.items():
         if key not in types:
@@ -103,6 +108,12 @@ def check(name: str, parameters: dict[str, Any], where: str = "") -> None:
             raise SettingsError(
                 f"{where}{key} is {value!r}, {type(value).__name__}: {name} wants {EXAMPLES[types[key]]}"
             )
+    if name in TRAINS:
+        fields = {field.name for field in dataclasses.fields(TrainingConfig)}
+        try:
+            TrainingConfig(**{key: value for key, value in parameters.items() if key in fields})
+        except ValueError as error:
+            raise SettingsError(f"{where}{error}") from None
 
 
 EXAMPLES = {

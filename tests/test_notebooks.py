@@ -2,6 +2,7 @@
 
 import ast
 import dataclasses
+import os
 import re
 
 import nbformat
@@ -14,6 +15,7 @@ from gan_repro.download import MNIST_FILES
 from gan_repro.notebooks import NOTEBOOKS, notebook_names, run, settings
 from gan_repro.paths import RESULTS, ROOT
 from gan_repro.records import is_record_of, read_record
+from gan_repro.workflow import READS, WRITES
 
 NAMES = notebook_names()
 
@@ -28,14 +30,39 @@ def smoke_folder(tmp_path_factory):
     return tmp_path_factory.mktemp("smoke")
 
 
+# Python runs this at its start, in the notebook's process too: it notes each results file that is opened.
+NOTE_OPENED = """
+import os, sys
+results, notes = os.environ["NOTED_RESULTS"], os.environ["NOTES"]
+def note(event, arguments):
+    if event == "open" and isinstance(arguments[0], str) and arguments[0].startswith(results):
+        if "/runs/" not in arguments[0] and arguments[0].endswith((".json", ".safetensors")):
+            file = os.open(notes, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+            os.write(file, f"{arguments[0].removeprefix(results)}\\n".encode())
+            os.close(file)
+sys.addaudithook(note)
+"""
+
+
 @pytest.mark.notebooks
 @pytest.mark.parametrize("name", NAMES)  # in the order of their numbers, which is the order of what they need
-def test_every_notebook_runs_with_smoke_settings(name, smoke_folder):
-    parameters = settings(name, "smoke") | {"results_dir": str(smoke_folder)}
-    if "runs_dir" in papermill.inspect_notebook(NOTEBOOKS / f"{name}.ipynb"):
-        parameters["runs_dir"] = str(smoke_folder / "runs")
-    run(name, parameters, smoke_folder / f"{name}.ipynb")
-    assert (smoke_folder / f"{name}.ipynb").exists()
+def test_every_notebook_runs_with_smoke_settings_and_reads_and_writes_what_the_workflow_knows(
+    name, smoke_folder, tmp_path, monkeypatch
+):
+    (tmp_path / "sitecustomize.py").write_text(NOTE_OPENED)
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(tmp_path), os.environ.get("PYTHONPATH", "")]))
+    monkeypatch.setenv("NOTED_RESULTS", f"{smoke_folder}/")
+    monkeypatch.setenv("NOTES", str(tmp_path / "notes"))
+    parameters = settings(name, "smoke")
+    parameters |= {"results_dir": str(smoke_folder), "runs_dir": str(smoke_folder / "runs")}
+    known = papermill.inspect_notebook(NOTEBOOKS / f"{name}.ipynb")
+    before = {path for path in smoke_folder.rglob("*.*") if path.is_file()}
+    run(name, {key: value for key, value in parameters.items() if key in known}, smoke_folder / f"{name}.ipynb")
+    after = {path for path in smoke_folder.rglob("*.*") if path.is_file()}
+    written = {str(path.relative_to(smoke_folder)) for path in after - before if "runs" not in path.parts}
+    assert written == {*WRITES.get(name, []), f"{name}.ipynb"}
+    opened = set((tmp_path / "notes").read_text().split()) if (tmp_path / "notes").exists() else set()
+    assert {file for file in opened if not file.startswith((".", f"{name}."))} - written == set(READS[name])
 
 
 @pytest.mark.notebooks

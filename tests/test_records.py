@@ -1,7 +1,9 @@
 """Records of runs: what stands in them can be made again, and none is taken for another run's."""
 
+import json
 import math
-from dataclasses import replace
+import shlex
+from dataclasses import asdict, replace
 
 import pytest
 import torch
@@ -11,7 +13,8 @@ from gan_repro.config import TrainingConfig
 from gan_repro.data import to_unit
 from gan_repro.dependencies import code_fingerprints
 from gan_repro.game import Game
-from gan_repro.records import is_record_of, read_generator, read_record, reproduce
+from gan_repro.records import is_record_of, main, read_generator, read_record, record_paths, reproduce
+from gan_repro.results import ResultsError, encode
 from gan_repro.scoring import REDRAWS, TEST_DRAW, draw_samples, parzen_scores, scores_on_test_set
 
 
@@ -158,3 +161,65 @@ def test_stopping_while_a_record_is_scored_leaves_the_old_record_whole(small, mn
         with pytest.raises(KeyboardInterrupt):
             reproduce(replace(small, lr=0.05), mnist, tmp_path, runs=tmp_path / "runs", overwrite=True, show=None)
     assert path.read_bytes() == before and read_generator(path)
+
+
+def alter(path, tmp_path, change):
+    """A copy of a record with a right checksum after this change of its contents."""
+    contents = json.loads(path.read_text())
+    change(contents)
+    (tmp_path / path.name).write_bytes(encode(contents))
+    return tmp_path / path.name
+
+
+@pytest.mark.parametrize(
+    "change, message",
+    [
+        (lambda r: r.update(seed=7), "it is named seed0.json, but its seed is 7, that of its config 0"),
+        (lambda r: r["config"].update(seed=7), "that of its config 7"),
+        (lambda r: r["config"].update(of_the_future=1), "its config is none of TrainingConfig: .*of_the_future"),
+        (lambda r: r["config"].update(lr="x"), "its config is none of TrainingConfig: lr is 'x'"),
+        (lambda r: r.update(epochs=2000), "its history is not that of 2000 epochs"),
+        (lambda r: r.update(stopped_by="patience"), "2 epochs, stopped by patience, but max_epochs is 2"),
+        (lambda r: r["metrics"]["G"].update(epoch=1900), "the validation score of G is not that of epoch 1900"),
+        (lambda r: r["metrics"]["ema"]["validation"]["fine"].update(sigma=0.5), "the validation score of ema is not"),
+        (lambda r: r["metrics"]["G"].update(redraws=[]), "G has 0 scores of other draws instead of 4"),
+        (lambda r: r["weights"].update(file="../x.safetensors"), "weights.file: .* does not match"),
+    ],
+)
+def test_a_record_whose_parts_contradict_each_other_is_refused(small_run, tmp_path, change, message):
+    _, path, _ = small_run
+    with pytest.raises(ResultsError, match=message):
+        read_record(alter(path, tmp_path, change))
+
+
+def test_a_file_that_is_no_record_by_its_name_is_left_alone(small_run, mnist, tmp_path):
+    _, path, _ = small_run
+    for name in ("seed0 (copy).json", "seed_notes.json", "seedx.json"):
+        (tmp_path / name).write_text("mine")
+    (tmp_path / "seed10.json").write_bytes(path.read_bytes())
+    (tmp_path / "seed9.json").write_bytes(path.read_bytes())
+    assert [path.name for path in record_paths(tmp_path)] == ["seed9.json", "seed10.json"]
+
+
+def test_the_command_of_a_record_makes_it_again(small_run):
+    """The command's own words, run in this process."""
+    record, _, _ = small_run
+    threads, python, *words = shlex.split(record["made_by"]["command"])
+    assert threads == f"OMP_NUM_THREADS={record['sessions'][-1]['machine']['threads']}"
+    assert [python, *words[:4]] == [".venv/bin/python", "-m", "gan_repro.records", "--experiment", "mnist"]
+    given = dict(word.split("=") for word in words[4:])
+    defaults = asdict(TrainingConfig())
+    again = TrainingConfig(**{key: type(defaults[key])(value) for key, value in given.items()})
+    assert asdict(again) == record["config"]
+
+
+def test_a_run_can_be_made_from_the_command_line(small, small_run, mnist, tmp_path, monkeypatch):
+    record, _, _ = small_run
+    monkeypatch.setattr("gan_repro.records.RESULTS", tmp_path)
+    monkeypatch.setattr("gan_repro.records.RUNS", tmp_path)
+    monkeypatch.setattr("sys.argv", ["records", *shlex.split(record["made_by"]["command"])[4:]])
+    main()
+    assert read_record(tmp_path / "again" / "mnist" / "seed0.json")["metrics"] == record["metrics"]
+    monkeypatch.setattr("sys.argv", ["records", "lrr=1"])
+    with pytest.raises(SystemExit, match="lrr"):
+        main()

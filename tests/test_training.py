@@ -829,6 +829,21 @@ def test_a_damaged_checkpoint_is_named_and_not_trained_over(mnist, tiny, tmp_pat
     assert (folder / "checkpoint.pt").read_bytes() == damaged
 
 
+@pytest.mark.parametrize("facts", [{}, [], {"recipe": 1, "step": 3}])
+def test_a_whole_checkpoint_of_something_else_is_named_as_a_damaged_one_is(mnist, tiny, tmp_path, facts, uninterrupted):
+    own, other = run_folder(tiny, mnist.md5, tmp_path / "a"), tmp_path / "b" / "mnist-seed0-0123456789ab"
+    for folder in (own, other):
+        save_checkpoint(folder, {}, facts)
+    with (
+        no_training(),
+        pytest.raises(RuntimeError, match=r"cannot be read \(it (lacks|holds no run).*Delete its folder"),
+    ):
+        train(tiny, mnist, runs=tmp_path / "a", show=None)
+    with pytest.warns(UserWarning, match=r"cannot be read \(it (lacks|holds no run)"):
+        run = train(tiny, mnist, runs=tmp_path / "b", show=None)
+    assert state(run.folder) == uninterrupted(tiny)
+
+
 def test_another_runs_damaged_checkpoint_is_named_but_stops_nobody(mnist, tiny, tmp_path, uninterrupted):
     other = tmp_path / "mnist-seed0-0123456789ab"
     other.mkdir()

@@ -76,7 +76,7 @@ def test_every_table_and_row_that_is_not_recomputed_is_named_with_a_command_that
 def test_a_number_that_does_not_hold_ends_in_a_sentence_and_exit_code_1(forged, monkeypatch, capsys, mnist):
     path = forged(lambda scores: _add(scores["test"]["authors"], 1))
     monkeypatch.setattr("sys.argv", ["verify"])
-    monkeypatch.setattr(gan_repro.verify, "paths", lambda folder: [path] if folder.name == "mnist" else [])
+    monkeypatch.setattr(gan_repro.verify, "record_paths", lambda folder: [path] if folder.name == "mnist" else [])
     monkeypatch.setattr(gan_repro.verify, "verify_real_data", lambda mnist: [])
     with pytest.raises(SystemExit) as caught:
         main()

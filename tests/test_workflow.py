@@ -15,6 +15,7 @@ from pathlib import Path
 import papermill
 import pytest
 import yaml
+from filelock import FileLock
 
 from gan_repro import dependencies, report, workflow
 from gan_repro.notebooks import notebook_names
@@ -442,7 +443,7 @@ def test_new_training_code_trains_and_new_scoring_scores_the_finished_run_again(
     assert rescored["history"] == first["history"] and rescored["weights"] == first["weights"]
     score, before = (record["metrics"]["G"]["test"]["authors"]["log_likelihood"] for record in (rescored, first))
     assert score == pytest.approx(before + 1, abs=1e-4)
-    assert rescored["scored_by"]["code"]["parzen"] != first["scored_by"]["code"]["parzen"]
+    assert rescored["made_by"]["code"]["parzen"] != first["made_by"]["code"]["parzen"]
 
 
 def wait_for(condition, seconds=60):
@@ -472,6 +473,16 @@ def test_a_workflow_killed_in_the_middle_of_a_notebook_goes_on_from_the_checkpoi
     assert len(runs) == 1 and record["epochs"] == 30
     assert len(steps) == 2 and steps[0] == 0 and 0 < steps[1] < 30 * 20
     assert (tree / "executed/smoke/03_mnist.ipynb").exists()
+
+
+@pytest.mark.notebooks
+def test_a_second_workflow_in_the_same_folder_is_told_so(tree):
+    (tree / "executed").mkdir()
+    with FileLock(tree / "executed" / "lock"):
+        done = snakemake(tree, RECORD)
+    assert done.returncode != 0
+    assert "Nothing has run: another workflow is at work in this folder; wait for it, or stop it first" in done.stderr
+    assert not (tree / RECORD).exists()
 
 
 def tiny_notebook(name, cell=""):
