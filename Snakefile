@@ -111,7 +111,7 @@ for name, reads in READS.items():
             settings=settings_file(name),
             package=relative(notebook_modules(ROOT / "notebooks" / f"{name}.ipynb")),
             data=DATA,
-        lock="requirements.lock",
+            lock="requirements.lock",
             results=[f"results/{{settings}}/{file}" for file in reads],
         output:
             notebook=f"executed/{{settings}}/{name}.ipynb",

@@ -21,9 +21,11 @@ def forged(small_run, tmp_path):
     def change(alter):
         other = json.loads(json.dumps(record))
         alter(other["metrics"]["ema"])
-        (tmp_path / path.name).write_bytes(encode(other))
-        shutil.copy(path.with_suffix(".safetensors"), tmp_path)
-        return tmp_path / path.name
+        folder = tmp_path / "mnist"
+        folder.mkdir()
+        (folder / path.name).write_bytes(encode(other))
+        shutil.copy(path.with_suffix(".safetensors"), folder)
+        return folder / path.name
 
     return change
 
@@ -76,7 +78,7 @@ def test_every_table_and_row_that_is_not_recomputed_is_named_with_a_command_that
 def test_a_number_that_does_not_hold_ends_in_a_sentence_and_exit_code_1(forged, monkeypatch, capsys, mnist):
     path = forged(lambda scores: _add(scores["test"]["authors"], 1))
     monkeypatch.setattr("sys.argv", ["verify"])
-    monkeypatch.setattr(gan_repro.verify, "record_paths", lambda folder: [path] if folder.name == "mnist" else [])
+    monkeypatch.setattr(gan_repro.verify, "record_paths", lambda folder: [path])
     monkeypatch.setattr(gan_repro.verify, "verify_real_data", lambda mnist: [])
     with pytest.raises(SystemExit) as caught:
         main()
