@@ -57,7 +57,8 @@ def test_every_notebook_is_in_the_readme_s_map():
 
 
 def test_every_fault_in_the_table_has_its_test():
-    table = [line for line in (ROOT / "docs/faults.md").read_text().splitlines() if line.startswith("| ")][2:]
+    lines = (ROOT / "docs/faults.md").read_text().splitlines()
+    table = [line for line in lines if line.startswith("| ") and not line.startswith(("| what", "| ---"))]
     assert len(table) >= 20
     for line in table:
         named = re.findall(r"`(test_\w+\.py)::(test_\w+)`", line)
