@@ -320,7 +320,7 @@ def test_settings_of_the_workflow_s_runs_are_checked_as_papermill_would_read_the
 
 
 def test_a_sweep_has_results_and_runs_of_its_own_for_each_variant(tree):
-    variants = ("as_is", "lr=0.05,k=2")
+    variants = ("as_is", "lr=0.05,k=2,step=alternating")
     targets = [f"executed/fast/{name}/seed{seed}/03_mnist.ipynb" for name in variants for seed in (0, 39)]
     rerun, told = jobs(tree, *targets)
     assert rerun == {"data", "sweep"}
@@ -328,8 +328,9 @@ def test_a_sweep_has_results_and_runs_of_its_own_for_each_variant(tree):
     assert sorted(output for _, output in commands) == sorted(targets)
     given = next(command for command, output in commands if output == targets[-1])
     assert given.startswith("03_mnist --settings fast --set seed=39 experiment=mnist overwrite=true")
-    assert given.endswith(" lr=0.05 k=2") and " results_dir=results/sweeps/fast/lr=0.05,k=2 " in given
-    assert re.search(r" runs_dir=runs/sweeps/fast/lr=0.05,k=2/[0-9a-f]{12} ", given)
+    assert given.endswith(" lr=0.05 k=2 step=alternating")
+    assert " results_dir=results/sweeps/fast/lr=0.05,k=2,step=alternating " in given
+    assert re.search(r" runs_dir=runs/sweeps/fast/lr=0.05,k=2,step=alternating/[0-9a-f]{12} ", given)
     assert "results/sweeps/fast/as_is/mnist/seed39.json" in told
 
 
