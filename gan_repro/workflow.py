@@ -28,6 +28,8 @@ WRITES = {
 }
 READS = {
     "00_start_here": ["mnist/seed0.json", ORACLES],
+    "01_theory": [],
+    "02_one_dimensional_gan": [],
     "03_mnist": [],
     "08_parzen_window": RECORD,
     "13_table1": ["mnist/seed0.json", ORACLES, BY_NUM_SAMPLES],
