@@ -15,7 +15,7 @@ from gan_repro.download import MNIST_FILES
 from gan_repro.notebooks import NOTEBOOKS, notebook_names, run, settings
 from gan_repro.paths import RESULTS, ROOT
 from gan_repro.records import is_record_of, read_record
-from gan_repro.workflow import READS, WRITES
+from gan_repro.workflow import READS, WRITES, needs
 
 NAMES = notebook_names()
 
@@ -45,7 +45,7 @@ sys.addaudithook(note)
 
 
 @pytest.mark.notebooks
-@pytest.mark.parametrize("name", NAMES)  # in the order of their numbers, which is the order of what they need
+@pytest.mark.parametrize("name", sorted(NAMES, key=lambda name: len(needs(name))))  # first what others need
 def test_every_notebook_runs_with_smoke_settings_and_reads_and_writes_what_the_workflow_knows(
     name, smoke_folder, tmp_path, monkeypatch
 ):

@@ -72,6 +72,7 @@ def test_every_fault_in_the_table_has_its_test():
 FACTS = {
     "225 nats": "Table 1 of the paper",
     "1.386": "log 4",
+    "0.5": "momentum at the start, mnist.yaml",
     "0.05": "irange of G, mnist.yaml; tolerance of make verify",
     "0.005": "irange of D, mnist.yaml",
     "0.8": "dropout keeps so many inputs, mnist.yaml; threshold of a set of samples in 08",
