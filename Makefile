@@ -51,6 +51,8 @@ lint: setup  ## ruff on package, tests and notebooks
 	$(BIN)/python -m ruff check .
 	$(BIN)/python -m ruff format --check .
 
+# Small work, for which one thread is enough; and two wait for each other where another program wants a core.
+test: export OMP_NUM_THREADS ?= 1
 test: lint data  ## ruff, unit tests, notebooks: stored outputs compared (nbval), and all run with smoke settings
 	$(BIN)/python -m pytest --durations=10
 	$(BIN)/python -m pytest --nbval-lax --nbval-current-env $(EXACT)
