@@ -118,8 +118,14 @@ for name, reads in READS.items():
             results=[f"results/{{settings}}/{file}" for file in WRITES.get(name, [])],
         params:
             name=name,
-            places=["results_dir=results/{settings}"]
-            + [f"runs_dir=runs/{{settings}}/{TRAINING}"] * ("runs_dir" in parameter_types(name)),
+            places=[
+                f"{key}={place}"
+                for key, place in {
+                    "results_dir": "results/{settings}",
+                    "runs_dir": f"runs/{{settings}}/{TRAINING}",
+                }.items()
+                if key in parameter_types(name)
+            ],
         threads: 1
         shell:
             RUN + " {params.name} --settings {wildcards.settings} --set {params.places:q} --output {output.notebook:q}"

@@ -67,7 +67,7 @@ def main() -> None:
     parser.add_argument("names", nargs="*", help="such as 03_mnist; all if none is given")
     parser.add_argument("--settings", help="folder below settings/; without it the notebooks run in place")
     parser.add_argument(
-        "--set", nargs="+", default=[], metavar="name=value", help="instead of the settings' (likewise)"
+        "--set", nargs="*", default=[], metavar="name=value", help="instead of the settings' (likewise)"
     )
     parser.add_argument("--output", type=Path, help="where the executed notebook goes (with --settings, one name)")
     arguments = parser.parse_args()

@@ -251,6 +251,18 @@ def test_only_a_change_of_the_code_that_trains_leads_to_another_folder_of_runs(f
 # Parameters ---------------------------------------------------------------------------------------------------------
 
 
+def test_the_workflow_gives_each_notebook_only_parameters_that_it_has(tree):
+    _, told = jobs(tree, "--config", "settings=smoke")
+    given = dict(re.findall(r"gan_repro.notebooks (\w+) --settings smoke --set ?(.*) --output", told))
+    assert set(given) == set(READS)
+    for name, words in given.items():
+        values(name, words.split())
+    assert (
+        given["03_mnist"].startswith("results_dir=results/smoke runs_dir=runs/smoke/")
+        and not given["01_theory"].strip()
+    )
+
+
 @pytest.mark.parametrize(
     "name, text, message",
     [
