@@ -94,7 +94,7 @@ def test_kill_9_between_new_weights_and_their_record_is_noticed_and_mended(start
     shorter = replace(tiny, max_epochs=2)
     reproduce(shorter, few_digits, folder, runs=tmp_path / "runs", show=None)
     kill_when_it_hangs(start(tiny, hang_at="seed0.json"), tmp_path)  # the longer run takes the place of the shorter
-    with pytest.raises(ResultsError, match="their hash differs; restore both files from git, or make them anew"):
+    with pytest.raises(ResultsError, match="their hash differs; restore both files from git if they are kept there"):
         read_generator(folder / "seed0.json")
     record, path = reproduce(tiny, few_digits, folder, runs=tmp_path / "runs", show=None)
     assert record["epochs"] == 3 and read_generator(path)
@@ -206,7 +206,8 @@ def test_no_corruption_of_a_results_file_is_accepted(a_run, tmp_path, number):
     copy = tmp_path / path.name
     copy.write_bytes(corrupted(path.read_bytes(), number))
     with pytest.raises(
-        ResultsError, match=r"the results file \S+ is damaged: .*; restore it from git, or make it anew$"
+        ResultsError,
+        match=r"the results file \S+ is damaged: .*; restore it from git if it is kept there, or remove it and make it anew$",
     ):
         read_record(copy)
 
