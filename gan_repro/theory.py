@@ -30,7 +30,8 @@ def log_masses(density: Distribution, edges: Tensor) -> Tensor:
 def log_shares(samples: Tensor, edges: Tensor) -> Tensor:
     """Log of the share of samples in each bin between edges (b,), open bins at both ends: (..., m) -> (..., b + 1).
 
-    The JSD of shares and masses is at most that of the densities, and close to it if the bins are narrow.
+    The JSD of the exact shares and masses is at most that of the densities, and close to it if the bins are narrow;
+    that the shares are those of m samples adds about bins / (8 m).
     Raises ValueError if a sample is not finite.
     """
     if not samples.isfinite().all():
