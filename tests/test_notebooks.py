@@ -1,7 +1,9 @@
 """The notebooks as papermill and a reader meet them."""
 
 import ast
+import base64
 import dataclasses
+import io
 import os
 import re
 
@@ -9,6 +11,7 @@ import nbformat
 import papermill
 import pytest
 import yaml
+from PIL import Image
 
 from gan_repro.config import TrainingConfig
 from gan_repro.download import MNIST_FILES
@@ -156,3 +159,10 @@ def test_every_checked_cell_has_a_stored_output_that_nbval_can_compare():
     checked = [cell for name in NAMES for cell in code_cells(name) if "NBVAL_CHECK_OUTPUT" in cell.source]
     assert len(checked) >= 4
     assert all(cell.outputs for cell in checked)
+
+
+def test_the_film_of_02_is_an_animated_gif():
+    (cell,) = [cell for cell in code_cells("02_one_dimensional_gan") if cell.id == "animation-gif"]
+    (output,) = cell.outputs
+    film = Image.open(io.BytesIO(base64.b64decode(output.data["image/png"])))
+    assert (film.format, film.is_animated, film.n_frames, film.info["loop"]) == ("GIF", True, 32, 0)

@@ -181,7 +181,7 @@ def test_shares_of_draws_from_a_density_come_close_to_its_masses():
     assert jsd(log_masses(normal(0.1, 1), edges), log_shares(draws, edges)).item() > 1e-3
 
 
-def first_failing_cell(name: str) -> str | None:
+def first_failing_cell(name: str, **others) -> str | None:
     """Run a notebook's code cells in this process with its smoke settings: the id of the first whose assert fails."""
     namespace: dict = {}
     dtype = torch.get_default_dtype()
@@ -194,7 +194,7 @@ def first_failing_cell(name: str) -> str | None:
             except AssertionError:
                 return cell.id
             if "parameters" in cell.metadata.get("tags", []):
-                namespace |= settings(name, "smoke")
+                namespace |= settings(name, "smoke") | others
         return None
     finally:
         torch.set_default_dtype(dtype)
@@ -275,3 +275,76 @@ def test_an_error_planted_in_the_theory_fails_an_assert_of_the_notebook(
 ):
     monkeypatch.setattr(theory, function, wrong)
     assert first_failing_cell("01_theory") == noticed_in
+
+
+# In this cell of 01, this text, replaced by this, must fail an assert in the cell given last.
+ERRORS_IN_CELLS = [
+    ("game-value", "+ (p_g * (1 - D).log()).sum()", "- (p_g * (1 - D).log()).sum()", "game-value"),
+    ("pointwise", "f = a * y.log() + b", "f = b * y.log() + a", "pointwise"),
+    ("search", "D_star = p_data / (", "D_star = p_g / (", "search"),
+    ("theorem-steps", "by_6 = -log_4 + 2 *", "by_6 = -log_4 +", "theorem-steps"),
+    ("theorem-step-3", "log_m - log_p_data", "log_p_data - log_m", "theorem-step-3"),
+    ("path-values", "-log_4 + 2 * JSD_path", "-log_2 + 2 * JSD_path", "path-values"),
+    ("iterate", "log_p_g - eta * slope", "log_p_g + eta * slope", "iterate"),
+    ("poor-D", "- log_p_g.exp() * D_logits.sigmoid()", "+ log_p_g.exp() * D_logits.sigmoid()", "poor-D"),
+    ("poor-D", "- log_p_g.exp() * D_logits.sigmoid()", "- 2 * log_p_g.exp() * D_logits.sigmoid()", "poor-D"),
+    ("parameter-space", "theta.data -= 0.1", "theta.data += 0.1", "parameter-ends"),
+    ("saddle-check", "value(coin, log_p_states, starts)", "value(coin + 1, log_p_states, starts)", "saddle-check"),
+    ("bilinear-paths", "d = d + eta * (", "d = d - eta * (", "bilinear-paths"),
+    ("saturation-figure", "* loss(logits)", "* -loss(logits)", "saturation-figure"),
+    ("fixed-point-parameters", "in (D, 1 - D)", "in (1 - D, D)", "fixed-point-parameters"),
+    ("disjoint-check", ", criterion(log_p_data, log_p_g)", ", -criterion(log_p_data, log_p_g)", "disjoint-check"),
+    ("disjoint-slope", "C = criterion(", "C = -criterion(", "disjoint-slope"),
+    ("nce-fit", "log_model() - log_noise", "log_noise - log_model()", "nce-fit"),
+    ("misreading-score", "* -(1 - y).log() +", "* y.log() +", "misreading-score"),
+    ("misreading-noise", "1 + s**2", "1", "misreading-noise"),
+]
+
+
+def asserts_fail(cells, namespace: dict) -> bool:
+    try:
+        for source in cells:
+            exec(source, namespace)
+    except AssertionError:
+        return True
+    return False
+
+
+def test_an_error_planted_in_a_cell_of_any_section_fails_an_assert(no_window):
+    notebook = nbformat.read(NOTEBOOKS / "01_theory.ipynb", as_version=4)
+    cells = {cell.id: cell for cell in notebook.cells if cell.cell_type == "code"}
+    ids = list(cells)
+    namespace: dict = {}
+    dtype = torch.get_default_dtype()
+    unnoticed = []
+    try:
+        for name, cell in cells.items():  # one run; at its cell each error is tried on a copy of what was there
+            for where, right, wrong, noticed_in in ERRORS_IN_CELLS:
+                if where == name:
+                    assert cell.source.count(right) == 1, (where, right)
+                    later = [cells[i].source for i in ids[ids.index(where) + 1 : ids.index(noticed_in) + 1]]
+                    state = namespace["rng"].get_state()
+                    if not asserts_fail([cell.source.replace(right, wrong), *later], dict(namespace)):
+                        unnoticed.append((where, wrong))
+                    namespace["rng"].set_state(state)
+            exec(cell.source, namespace)
+            if "parameters" in cell.metadata.get("tags", []):
+                namespace |= settings("01_theory", "smoke")
+            plt.close("all")
+    finally:
+        torch.set_default_dtype(dtype)
+    assert not unnoticed
+
+
+@pytest.mark.notebooks
+@pytest.mark.parametrize(
+    "others",
+    [
+        {"generator_loss": "minimax", "noise": "uniform", "k": 2, "density": "shoulder"},
+        {"density": "two_modes"},
+    ],
+    ids=["minimax-uniform-k2-shoulder", "two_modes"],
+)
+def test_the_one_dimensional_gan_runs_with_each_of_its_choices(others, no_window):
+    short = {"num_steps": 30, "num_steps_other": 5, "num_steps_curve": 5}
+    assert first_failing_cell("02_one_dimensional_gan", **short, **others) is None
