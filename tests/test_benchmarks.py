@@ -53,8 +53,8 @@ def test_a_run_times_all_rows_and_writes_what_it_prints(tmp_path, capsys):
     for bar in bars:
         assert f"{bar['name']} " in printed
         assert bar["met"] == (bar.get("at_least", -1e9) <= bar["median"] <= bar.get("at_most", 1e9))
-    assert record["machine"]["threads"] == torch.get_num_threads()
-    assert record["versions"]["torch"] == torch.__version__.split("+")[0]
+    assert record["made_by"]["machine"]["threads"] == torch.get_num_threads()
+    assert record["made_by"]["versions"]["torch"] == torch.__version__.split("+")[0]
     assert (tmp_path / "bench.png").read_bytes().startswith(b"\x89PNG")
 
 

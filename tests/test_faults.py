@@ -207,7 +207,7 @@ def test_no_corruption_of_a_results_file_is_accepted(a_run, tmp_path, number):
     copy.write_bytes(corrupted(path.read_bytes(), number))
     with pytest.raises(
         ResultsError,
-        match=r"the results file \S+ is damaged: .*; restore it from git if it is kept there, or remove it and make it anew$",
+        match=r"the results file \S+ is damaged: .*; restore it from git if it is kept there, or remove it",
     ):
         read_record(copy)
 
