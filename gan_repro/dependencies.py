@@ -94,10 +94,7 @@ def imports(code: str, package: str = "gan_repro") -> Iterator[str]:
             names = [alias.name for alias in node.names]
         elif isinstance(node, ast.ImportFrom):
             module = resolve_name("." * node.level + (node.module or ""), package)
-            names = [
-                module,
-                *(f"{module}.{alias.name}" for alias in node.names),
-            ]  # the latter: from gan_repro import data
+            names = [module, *(f"{module}.{alias.name}" for alias in node.names)]  # as in: from gan_repro import data
         else:
             continue
         yield from (name for name in names if name.split(".")[0] == "gan_repro")

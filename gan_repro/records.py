@@ -24,7 +24,7 @@ from gan_repro.scoring import REDRAWS, scores_on_test_set
 from gan_repro.training import RECIPE, Best, Run, train
 from gan_repro.weights import PRECISION, pack, unpack, weights_beside
 
-Record = dict[str, Any]  # the contents of a results file of the kind "run": results/schema.json
+Record = dict[str, Any]  # the contents of a results file of the kind "run": results_schema.json
 
 
 def reproduce(
@@ -110,8 +110,8 @@ def may_replace(path: Path, config: TrainingConfig, data_md5: dict[str, str]) ->
         record = read_record(path)
     except ResultsError:
         return True
-    length = record["config"].get("max_epochs", 0)
-    return 0 < length <= config.max_epochs and is_record_of(record, replace(config, max_epochs=length), data_md5)
+    length = record["config"]["max_epochs"]
+    return length <= config.max_epochs and is_record_of(record, replace(config, max_epochs=length), data_md5)
 
 
 def write_record(run: Run, mnist: MNIST, path: Path, *, experiment: str) -> Record:
@@ -152,12 +152,17 @@ def metrics(best: Best, G: Generator, mnist: MNIST, config: TrainingConfig) -> d
 
 def command_for(run: Run, experiment: str) -> str:
     """The command that trains this run from nothing, into results/again/ and runs/again/."""
-    released = asdict(TrainingConfig())
-    changed = {key: value for key, value in asdict(run.config).items() if value != released[key]}
-    words = [f"{key}={value}" for key, value in {"seed": run.config.seed, **changed}.items()]
+    changed = {"seed": run.config.seed} | not_as_released(asdict(run.config))
+    words = [f"{key}={value}" for key, value in changed.items()]
     threads = run.sessions[-1]["machine"]["threads"]  # another number rounds otherwise
     command = ["python", "-m", "gan_repro.records", "--experiment", experiment, *words]
     return f"OMP_NUM_THREADS={threads} .venv/bin/{shlex.join(command)}"
+
+
+def not_as_released(config: dict[str, Any]) -> dict[str, Any]:
+    """The parameters of a record whose values are not the released ones."""
+    released = asdict(TrainingConfig())
+    return {key: value for key, value in config.items() if value != released[key]}
 
 
 def read_record(path: Path) -> Record:

@@ -37,9 +37,8 @@ def report(settings: str, workflow_status: int = 0, since: float | None = None) 
     for name, word in fates.items():
         if blocked_by := needs(name) & troubled:
             is_old = (folder / f"{name}.ipynb").exists()
-            word = f"NOT RUN: it needs {', '.join(sorted(blocked_by))}" + (
-                f"; there is one {EARLIER}" if is_old else ""
-            )
+            word = f"NOT RUN: it needs {', '.join(sorted(blocked_by))}"
+            word += f"; there is one {EARLIER}" if is_old else ""
         elif word == UNCHANGED and workflow_status and not troubled:  # then the workflow stopped before it came to this
             word = EARLIER
         print(f"  {name}: {word}")

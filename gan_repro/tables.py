@@ -4,16 +4,14 @@ import math
 import re
 import statistics
 import sys
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
-from gan_repro.config import TrainingConfig
 from gan_repro.files import write_atomically
-from gan_repro.paths import RESULTS, ROOT
-from gan_repro.records import Record, read_record, record_paths
+from gan_repro.paths import BY_NUM_SAMPLES, ORACLES, RESULTS, ROOT
+from gan_repro.records import Record, not_as_released, read_record, record_paths
 from gan_repro.results import ResultsError, damaged, nats, read_results, relative
 
 # Table 1 of the paper, MNIST column: nats, and the standard error it states.
@@ -73,8 +71,8 @@ def describe_runs(runs: list[Record], name: str) -> str:
         words += "; stopped by the rule" if by_rule else "; not yet at the stopping rule"
     else:
         words += f"; {by_rule} of {len(runs)} stopped by the rule"
-    released, length = asdict(TrainingConfig()), {"seed", "max_epochs", "patience", "score_every"}
-    other = [f"{key} {value}" for key, value in run["config"].items() if released[key] != value and key not in length]
+    length = {"seed", "max_epochs", "patience", "score_every"}
+    other = [f"{key} {value}" for key, value in not_as_released(run["config"]).items() if key not in length]
     return words + (f"; not as released: {', '.join(other)}" if other else "")
 
 
@@ -194,14 +192,14 @@ LIMITS = {"at_least": "at least", "at_most": "at most"}
 
 def oracles(results: Path = RESULTS) -> dict[str, Any] | None:
     """The score of 10,000 real training images under the same protocol, as 08_parzen_window wrote it, or None."""
-    path = results / "parzen" / "oracles.json"
+    path = results / ORACLES
     return read_results(path, "scores")["scores"].get("real_data_10000") if path.exists() else None
 
 
 def by_num_samples(results: Path = RESULTS) -> pd.DataFrame | None:
     """Test score against the number of samples, finer grid, as 08_parzen_window wrote it, or None: a row for each
     number; for "real data", "G" and "ema" the columns (name, "nats") and (name, "error"), over test images."""
-    path = results / "parzen" / "by_num_samples.json"
+    path = results / BY_NUM_SAMPLES
     if not path.exists():
         return None
     contents = read_results(path, "scores")

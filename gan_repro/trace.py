@@ -6,15 +6,14 @@ each again. With fewer words it lists what there is to ask for: tables, then row
 
 import sys
 from collections.abc import Sequence
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
 from gan_repro.config import TrainingConfig
-from gan_repro.paths import RESULTS
-from gan_repro.records import record_paths
+from gan_repro.paths import BY_NUM_SAMPLES, ORACLES, RESULTS
+from gan_repro.records import not_as_released, record_paths
 from gan_repro.results import ResultsError, read_results, relative
 from gan_repro.tables import FOLDERS, OURS, TABLES, paths_of_row
 
@@ -25,7 +24,6 @@ LABELS = {  # the columns that tell a table's rows apart
     "costs": ["run"],
     "speed": ["of", "measured"],
 }
-ORACLES = "parzen/oracles.json"
 
 
 class TraceError(ValueError):
@@ -44,7 +42,7 @@ def files(name: str, label: str, column: str, results: Path = RESULTS) -> list[P
     if column in [*LABELS[name], "paper"] or row[column] == "–":
         return []
     if name == "samples":
-        return [results / "parzen" / "by_num_samples.json"]
+        return [results / BY_NUM_SAMPLES]
     if name == "speed":
         return [results / "bench.json"]
     if name == "table 1":
@@ -64,10 +62,8 @@ def describe(path: Path) -> list[str]:
     kind, by = contents["kind"], contents["made_by"]
     lines = [f"{relative(path)}  (sha256 {contents['checksum'][:12]}...)"]
     if kind == "run":
-        released = asdict(TrainingConfig())
-        other = {key: value for key, value in contents["config"].items() if value != released.get(key)}
-        other.pop("seed", None)
-        changed = ", ".join(f"{key} {value}" for key, value in other.items())
+        other = not_as_released(contents["config"])
+        changed = ", ".join(f"{key} {value}" for key, value in other.items() if key != "seed")
         lines.append(f"  seed {contents['seed']}; parameters as released{f', but {changed}' if changed else ''}")
         ends = ", ".join(f"{name}: epoch {scores['epoch']}" for name, scores in contents["metrics"].items())
         lines.append(f"  {contents['epochs']} epochs, stopped by {contents['stopped_by']}; best {ends}")
@@ -87,7 +83,7 @@ def trained_by(record: dict[str, Any]) -> list[str]:
     sessions, config = record["sessions"], TrainingConfig(**record["config"])
     starts = [session["from_step"] for session in sessions]
     ends = [*starts[1:], record["epochs"] * config.steps_per_epoch]
-    lines = [f"  steps 1 to {starts[0]:,}: by whom was not kept yet"] if starts[0] else []
+    lines = [f"  steps 1 to {starts[0]:,}: by which commit was not kept"] if starts[0] else []
     for session, start, end in zip(sessions, starts, ends, strict=True):
         if end > start:
             lines.append(f"  steps {start + 1:,} to {end:,}: commit {session['commit']}, {machine(session)}")

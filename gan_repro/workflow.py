@@ -15,13 +15,12 @@ import yaml
 
 from gan_repro.config import TrainingConfig
 from gan_repro.dependencies import code_cells
-from gan_repro.paths import ROOT
+from gan_repro.paths import BY_NUM_SAMPLES, ORACLES, ROOT
 
 NOTEBOOKS = ROOT / "notebooks"
 
 # Below the results folder of the settings.
 RECORD = ["mnist/seed0.json", "mnist/seed0.safetensors"]
-ORACLES, BY_NUM_SAMPLES = "parzen/oracles.json", "parzen/by_num_samples.json"
 WRITES = {
     "03_mnist": RECORD,
     "08_parzen_window": [ORACLES, BY_NUM_SAMPLES],
