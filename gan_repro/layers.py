@@ -1,0 +1,56 @@
+"""What the larger nets of Section 5 share: width, initial weights as pylearn2 draws them, the limit on column norms.
+
+Facts of goodfeli/adversarial, commit 1720041, and of the pylearn2 layers that it names (irange, sparse_init, init_bias,
+max_col_norm).
+"""
+
+import torch
+from torch import Tensor, nn
+
+from gan_repro.models import Maxout
+
+MAX_COLUMN_NORM = 1.9365  # max_col_norm of tfd_pretrain/pretrain.yaml and train.yaml
+
+
+def scaled(released: int, width: float) -> int:
+    """How many units stand for so many released ones in a net of that width: at least 1.
+
+    width: 1 for the net as released, 0.1 for a tenth of its hidden units. Raises ValueError outside (0, 1].
+    """
+    if not 0 < width <= 1:
+        raise ValueError(f"width is {width}: it must lie in (0, 1], where 1 is the net as released")
+    return max(1, round(released * width))
+
+
+@torch.no_grad()
+def initialize_uniform(layer: nn.Module, generator: torch.Generator, *, irange: float, bias: float = 0.0) -> None:
+    """Weights uniform in [-irange, irange], every bias the same."""
+    layer.weight.uniform_(-irange, irange, generator=generator)
+    layer.bias.fill_(bias)
+
+
+@torch.no_grad()
+def initialize_sparse(layer: nn.Linear, generator: torch.Generator, *, num_nonzero: int, bias: Tensor) -> None:
+    """num_nonzero weights of each unit are drawn from N(0, 1), the others are 0; bias: (out_features,).
+
+    Which inputs these are is drawn for each unit by itself. A layer of fewer inputs gets a weight for each of them.
+    """
+    out_features, in_features = layer.weight.shape
+    order = torch.rand(out_features, in_features, generator=generator)
+    inputs = order.topk(min(num_nonzero, in_features), dim=1).indices  # (out_features, num_nonzero), all different
+    layer.weight.zero_().scatter_(1, inputs, torch.randn(inputs.shape, generator=generator))
+    layer.bias.copy_(bias)
+
+
+@torch.no_grad()
+def limit_column_norms(net: nn.Module, max_norm: float = MAX_COLUMN_NORM) -> None:
+    """After an update: scale the weights of each unit of each fully connected layer to a norm of max_norm at most.
+
+    A unit's weights are a column of pylearn2's (in, out) matrix and a row of PyTorch's; each linear piece of a maxout
+    unit has its own norm, biases have none. As in pylearn2, 1e-7 is added to the norm that is divided by, so that a
+    unit under the limit shrinks too, its norm by 1e-7: nothing in one update, but it adds up where weights are tiny.
+    """
+    for layer in net.modules():
+        if isinstance(layer, nn.Linear | Maxout):
+            norm = torch.linalg.vector_norm(layer.weight, dim=1, keepdim=True)
+            layer.weight.mul_(norm.clamp(max=max_norm) / (norm + 1e-7))

@@ -1,0 +1,110 @@
+"""gan_repro.layers against numpy and PyTorch's own limit on norms."""
+
+import copy
+
+import numpy as np
+import pytest
+import torch
+from scipy import stats
+from torch import nn
+from torch.testing import assert_close
+
+from gan_repro.layers import initialize_sparse, initialize_uniform, limit_column_norms, scaled
+from gan_repro.models import Discriminator, Maxout
+
+
+def test_width_1_is_the_released_net_and_no_width_leaves_a_layer_empty():
+    assert [scaled(8000, width) for width in (1, 1.0, 0.1, 0.00001)] == [8000, 8000, 800, 1]
+
+
+@pytest.mark.parametrize("width", [0, -1, 1.5, float("nan")])
+def test_a_width_outside_0_to_1_is_refused(width):
+    with pytest.raises(ValueError, match=r"width is .*: it must lie in \(0, 1\]"):
+        scaled(100, width)
+
+
+def test_uniform_weights_fill_their_range_evenly_and_biases_are_all_the_same():
+    layer = nn.Linear(300, 200)
+    initialize_uniform(layer, torch.Generator().manual_seed(0), irange=0.5, bias=-2.0)
+    weights = layer.weight.detach().double().flatten().numpy()
+    assert stats.kstest(weights, stats.uniform(-0.5, 1.0).cdf).pvalue > 0.01
+    assert np.abs(weights).max() <= 0.5
+    assert layer.bias.tolist() == [-2.0] * 200
+
+
+@pytest.fixture(scope="module")
+def sparse():
+    layer = nn.Linear(500, 400)
+    initialize_sparse(layer, torch.Generator().manual_seed(0), num_nonzero=100, bias=torch.arange(400.0))
+    return layer
+
+
+def test_each_sparse_unit_has_100_normal_weights_and_its_own_bias(sparse):
+    weights = sparse.weight.detach().double().numpy()
+    assert ((weights != 0).sum(axis=1) == 100).all()
+    assert stats.kstest(weights[weights != 0], stats.norm.cdf).pvalue > 0.01
+    assert sparse.bias.tolist() == list(range(400))
+
+
+def test_all_inputs_are_as_likely_and_units_choose_theirs_independently(sparse):
+    chosen = (sparse.weight != 0).double()  # (units, inputs)
+    per_input = chosen.sum(dim=0).numpy()  # mean 80, variance 400 * 0.2 * 0.8
+    assert stats.chi2(499).sf(((per_input - 80) ** 2 / 64).sum()) > 0.001
+    shared = (chosen @ chosen.T)[~torch.eye(400, dtype=torch.bool)]  # of two units' inputs: hypergeometric, mean 20
+    assert shared.mean().item() == pytest.approx(20, abs=0.2)
+    assert shared.std().item() == pytest.approx(stats.hypergeom(500, 100, 100).std(), rel=0.05)
+
+
+def test_a_layer_of_few_inputs_has_a_normal_weight_for_each():
+    layer = nn.Linear(30, 4)
+    initialize_sparse(layer, torch.Generator().manual_seed(0), num_nonzero=100, bias=torch.zeros(4))
+    assert (layer.weight != 0).all()
+
+
+def net_of_every_kind():
+    """Rows of very different norms, above and below the limit."""
+    net = nn.Sequential(nn.Linear(20, 30), Maxout(30, num_units=7, num_pieces=3), nn.Conv2d(1, 2, 5)).double()
+    generator = torch.Generator().manual_seed(0)
+    with torch.no_grad():
+        for parameter in net.parameters():
+            rows = 10 ** torch.linspace(-4, 2, len(parameter), dtype=torch.float64)
+            parameter.normal_(generator=generator).mul_(rows.view(-1, *[1] * (parameter.ndim - 1)))
+    return net
+
+
+def test_norms_are_limited_unit_by_unit_as_pylearn2_does():
+    net = net_of_every_kind()
+    before = copy.deepcopy(net)
+    limit_column_norms(net, 1.9365)
+    for now, then in zip(net[:2], before[:2], strict=True):
+        columns = then.weight.detach().numpy().T  # pylearn2's layout: one column a unit
+        norms = np.sqrt(np.square(columns).sum(axis=0))
+        assert norms.min() < 1e-2 and norms.max() > 100
+        expected = columns * (np.clip(norms, 0, 1.9365) / (1e-7 + norms))
+        assert_close(now.weight.detach().numpy().T, expected, rtol=1e-12, atol=0)
+        assert torch.equal(now.bias, then.bias)
+
+
+def test_norms_are_limited_as_pytorch_s_renorm_does_but_for_1e_7():
+    net = net_of_every_kind()
+    expected = torch.renorm(net[0].weight.detach(), p=2, dim=0, maxnorm=1.9365)
+    limit_column_norms(net, 1.9365)
+    norms = torch.linalg.vector_norm(net[0].weight.detach() - expected, dim=1)
+    assert norms.max() < 1.1e-7
+
+
+def test_kernels_of_convolutions_are_left_alone():
+    net = net_of_every_kind()
+    before = net[2].weight.clone()
+    limit_column_norms(net)
+    assert torch.equal(net[2].weight, before)
+
+
+def test_the_limit_reaches_every_layer_of_a_net_and_is_the_released_one():
+    D = Discriminator(num_pixels=6, num_units=5, num_pieces=2)
+    for layer in (D.h0, D.h1, D.y):
+        initialize_uniform(layer, torch.Generator().manual_seed(0), irange=9.0)
+    limit_column_norms(D)
+    for layer in (D.h0, D.h1, D.y):
+        norms = torch.linalg.vector_norm(layer.weight.detach(), dim=1)
+        assert_close(norms, torch.full_like(norms, 1.9365))
