@@ -18,7 +18,7 @@ import pytest
 from conftest import as_root_without_rights
 
 from gan_repro.checkpoints import load_checkpoint
-from gan_repro.download import MNIST_FILES, DataError, fetch_mnist
+from gan_repro.download import MNIST_DATA, MNIST_FILES, DataError, fetch_mnist
 from gan_repro.paths import ROOT, data_dir
 from gan_repro.records import read_generator, read_record, reproduce
 from gan_repro.results import ResultsError
@@ -233,7 +233,8 @@ def test_no_corruption_of_a_checkpoint_is_accepted(a_run, tmp_path, number):
 @pytest.mark.parametrize("number", range(50))
 @pytest.mark.filterwarnings("ignore:.* fetched again")
 def test_no_corruption_of_the_data_is_accepted(mnist, tmp_path, monkeypatch, number):
-    monkeypatch.setattr("gan_repro.download._sources", lambda found: [])
+    no_sources = MNIST_DATA._replace(sources=lambda folder, found: [])
+    monkeypatch.setattr("gan_repro.download.MNIST_DATA", no_sources)
     bad = list(MNIST_FILES)[number % len(MNIST_FILES)]
     for name in MNIST_FILES:
         (tmp_path / name).symlink_to(data_dir() / "mnist" / name)
