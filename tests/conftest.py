@@ -2,13 +2,21 @@
 
 import multiprocessing
 import os
+import tempfile
+import threading
 from dataclasses import replace
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 
 import pytest
 
+from gan_repro.cifar10 import CIFAR10, load_cifar10
 from gan_repro.config import TrainingConfig
 from gan_repro.data import MNIST, load_mnist
 from gan_repro.records import reproduce
+
+REAL_PATH = os.environ["PATH"]
+CLOSED = "http://127.0.0.1:1/"  # nothing listens on port 1
 
 
 def as_root_without_rights() -> tuple:
@@ -20,6 +28,12 @@ def as_root_without_rights() -> tuple:
 def mnist() -> MNIST:
     """The real digits, fetched once if they are not there: without them the tests that use them fail."""
     return load_mnist()
+
+
+@pytest.fixture(scope="session")
+def cifar10() -> CIFAR10:
+    """The real photographs, fetched once if they are not there: without them the tests that use them fail."""
+    return load_cifar10()
 
 
 @pytest.fixture(scope="session")
@@ -89,3 +103,47 @@ def in_process(processes):
     for process in started:
         process.kill()
         process.join()
+
+
+class Mirror:
+    """A web server on the loopback interface: files (path -> bytes) are what it has, asked is what it was asked for."""
+
+    def __init__(self, files: dict[str, bytes]):
+        mirror, self.files, self.asked = self, files, []
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_GET(self):
+                name = self.path.lstrip("/")
+                mirror.asked.append(name)
+                self.send_response(200 if name in mirror.files else 404)
+                self.end_headers()
+                self.wfile.write(mirror.files.get(name, b""))
+
+            def log_message(self, *args):
+                """Quiet."""
+
+        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.url = f"http://127.0.0.1:{self.server.server_port}/"
+        threading.Thread(target=self.server.serve_forever, args=(0.01,), daemon=True).start()
+
+
+@pytest.fixture
+def temporary(tmp_path, monkeypatch) -> Path:
+    """The folder for temporary files, empty, so that what is left there shows."""
+    (tmp_path / "temporary").mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "temporary"))
+    return tmp_path / "temporary"
+
+
+@pytest.fixture
+def npm_script(tmp_path, monkeypatch):
+    """Puts a shell script in npm's place; $1 is view or pack."""
+
+    def put(script: str) -> None:
+        path = tmp_path / "bin" / "npm"
+        path.parent.mkdir()
+        path.write_text(f"#!/bin/sh\n{script}\n")
+        path.chmod(0o755)
+        monkeypatch.setenv("PATH", f"{path.parent}{os.pathsep}{REAL_PATH}")
+
+    return put

@@ -11,15 +11,13 @@ import socket
 import subprocess
 import sys
 import tarfile
-import tempfile
 import threading
 import time
 from contextlib import ExitStack
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
-from conftest import as_root_without_rights
+from conftest import CLOSED, REAL_PATH, Mirror, as_root_without_rights
 from torchvision.datasets import MNIST
 
 from gan_repro import download
@@ -28,29 +26,6 @@ from gan_repro.files import md5_of
 from gan_repro.paths import ROOT, data_dir
 
 SMALL = "t10k-labels-idx1-ubyte"  # the file that most faults are tried on
-CLOSED = "http://127.0.0.1:1/"  # nothing listens on port 1
-
-
-class Mirror:
-    """A web server on the loopback interface: files (path -> bytes) are what it has, asked is what it was asked for."""
-
-    def __init__(self, files: dict[str, bytes]):
-        mirror, self.files, self.asked = self, files, []
-
-        class Handler(BaseHTTPRequestHandler):
-            def do_GET(self):
-                name = self.path.lstrip("/")
-                mirror.asked.append(name)
-                self.send_response(200 if name in mirror.files else 404)
-                self.end_headers()
-                self.wfile.write(mirror.files.get(name, b""))
-
-            def log_message(self, *args):
-                """Quiet."""
-
-        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.url = f"http://127.0.0.1:{self.server.server_port}/"
-        threading.Thread(target=self.server.serve_forever, args=(0.01,), daemon=True).start()
 
 
 @pytest.fixture(scope="session")
@@ -92,15 +67,6 @@ def folder(tmp_path, real) -> Path:
     return folder
 
 
-@pytest.fixture
-def temporary(tmp_path, monkeypatch) -> Path:
-    """The folder for temporary files, empty, so that what is left there shows."""
-    (tmp_path / "temporary").mkdir()
-    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "temporary"))
-    return tmp_path / "temporary"
-
-
-REAL_PATH = os.environ["PATH"]
 needs_npm = pytest.mark.skipif(shutil.which("npm") is None, reason="no npm client on this machine's PATH")
 
 
@@ -306,20 +272,6 @@ def test_a_mirror_that_stops_in_the_middle_is_given_up(folder, monkeypatch):
 
 
 # An npm client that misbehaves: small scripts in its place
-
-
-@pytest.fixture
-def npm_script(tmp_path, monkeypatch):
-    """Puts a shell script in npm's place; $1 is view or pack."""
-
-    def put(script: str) -> None:
-        path = tmp_path / "bin" / "npm"
-        path.parent.mkdir()
-        path.write_text(f"#!/bin/sh\n{script}\n")
-        path.chmod(0o755)
-        monkeypatch.setenv("PATH", f"{path.parent}{os.pathsep}{REAL_PATH}")
-
-    return put
 
 
 @pytest.mark.parametrize(
