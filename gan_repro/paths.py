@@ -13,3 +13,9 @@ def data_dir() -> Path:
     """The one data folder: GAN_REPRO_DATA if set (a relative path counts from ROOT), else ROOT/data."""
     chosen = os.environ.get("GAN_REPRO_DATA") or "data"
     return ROOT / Path(chosen).expanduser()
+
+
+def faces_dir() -> Path:
+    """The folder of FER-2013: GAN_REPRO_FACES if set (a relative path counts from ROOT), else data_dir()/faces."""
+    chosen = os.environ.get("GAN_REPRO_FACES")
+    return ROOT / Path(chosen).expanduser() if chosen else data_dir() / "faces"
