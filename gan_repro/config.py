@@ -2,17 +2,20 @@
 
 import math
 from dataclasses import asdict, dataclass
+from typing import Any
 
 
 @dataclass(frozen=True, kw_only=True)
 class TrainingConfig:
-    """One run of the MNIST pair; the defaults are the released configuration (mnist.yaml: goodfeli/adversarial).
+    """One run of a pair of Section 5; the defaults are the MNIST pair as released (mnist.yaml: goodfeli/adversarial).
 
-    Two runs with equal fields, data and recipe version are the same run, bit for bit on one machine. A field added
-    later has the default that leaves older runs as they were, so that their records stay readable.
+    `released` gives those of the other pairs. Two runs with equal fields, data and recipe version are the same run, bit
+    for bit on one machine. A field added later has the default that leaves older runs as they were, so that their
+    records stay readable.
     Raises ValueError, naming the field, where a value cannot be used.
     """
 
+    pair: str = "mnist"  # which nets, and which data they learn: `pairs`
     seed: int = 0  # for weights, order of the data, z and dropout masks; the authors' is not recorded
     step: str = "simultaneous"  # as released; "alternating" is Algorithm 1; "two_pass" the slow form of simultaneous
     k: int = 1  # discriminator steps per generator step (Algorithm 1); simultaneous steps have 1
@@ -23,6 +26,9 @@ class TrainingConfig:
     num_hidden: int = 1200  # of each hidden layer of G, mnist.yaml
     num_units: int = 240  # of each maxout layer of D, mnist.yaml
     num_pieces: int = 5  # mnist.yaml
+    width: float = 1.0  # of the hidden layers of the other pairs: a fraction of the released numbers of units
+    max_column_norm: float = 0.0  # limit of the norm of each unit's weights, as `layers` applies it; 0 is none
+    stage_1_epochs: int = 0  # faces_stage_2 goes on from the G of a stage 1 of so many epochs; others have none
     keep_input: float = 0.8  # probability that dropout keeps an input of D, mnist.yaml
     keep_hidden: float = 0.5  # and a unit of its hidden layers, mnist.yaml
     batch_size: int = 100  # m of Algorithm 1, mnist.yaml
@@ -51,8 +57,9 @@ class TrainingConfig:
             if getattr(self, name) not in known:
                 raise ValueError(f'{name} is "{getattr(self, name)}": it must be one of {", ".join(known)}')
         for name, value in asdict(self).items():
-            if type(value) is int and value < (0 if name == "seed" else 1):
-                raise ValueError(f"{name} is {value}: it must be at least {0 if name == 'seed' else 1}")
+            least = 0 if name in ("seed", "stage_1_epochs") else 1
+            if type(value) is int and value < least:
+                raise ValueError(f"{name} is {value}: it must be at least {least}")
         if self.seed >= 2**32:
             raise ValueError(f"seed is {self.seed}: it must lie below 2**32")
         for name in ("keep_input", "keep_hidden"):
@@ -64,6 +71,18 @@ class TrainingConfig:
         for name in ("lr", "lr_decay", "min_lr", "d_loss_scale"):
             if not 0 < getattr(self, name) < float("inf"):
                 raise ValueError(f"{name} is {getattr(self, name)}: it must be a finite number above 0")
+        if not 0 <= self.max_column_norm < float("inf"):
+            raise ValueError(f"max_column_norm is {self.max_column_norm}: it must be above 0, or 0 for no limit")
+        if not 0 < self.width <= 1:
+            raise ValueError(f"width is {self.width}: it must lie in (0, 1], where 1 is the pair as released")
+        for name in ("width",) if self.pair == "mnist" else ("num_hidden", "num_units", "num_pieces"):
+            if getattr(self, name) != getattr(type(self), name):
+                other = "num_hidden and num_units" if self.pair == "mnist" else "width"
+                raise ValueError(f'{name} is {getattr(self, name)}: the pair "{self.pair}" is sized by {other} instead')
+        if (self.stage_1_epochs > 0) != (self.pair == "faces_stage_2"):
+            raise ValueError(
+                f"stage_1_epochs is {self.stage_1_epochs}: it must be above 0 for faces_stage_2 and 0 for other pairs"
+            )
         if self.step != "alternating" and self.k != 1:
             raise ValueError(f'k is {self.k}: only step="alternating" takes more than one discriminator step')
         if self.batch_size > self.num_train:
@@ -74,13 +93,30 @@ class TrainingConfig:
         """Generator updates in an epoch; examples that do not fill a minibatch wait for the next epoch's order."""
         return self.num_train // self.batch_size
 
-    @property
-    def keep(self) -> tuple[float, float, float]:
-        """Dropout's probability of keeping a unit at the input of each of D's three layers."""
-        return (self.keep_input, self.keep_hidden, self.keep_hidden)
+    def keep(self, num_layers: int) -> tuple[float, ...]:
+        """Dropout's probability of keeping a unit at the input of each of D's layers."""
+        return (self.keep_input, *[self.keep_hidden] * (num_layers - 1))
+
+
+_FACES = {"noise": "gaussian", "lr": 0.05, "max_column_norm": 1.9365, "num_train": 26_898, "num_valid": 708}
+_CIFAR10 = {"noise": "gaussian", "num_train": 40_000}
+# Where the released files of a pair differ from mnist.yaml; and how many images of ours there are.
+RELEASED: dict[str, dict[str, Any]] = {
+    "mnist": {},
+    "faces_stage_1": _FACES | {"max_epochs": 50},  # tfd_pretrain/pretrain.yaml
+    "faces_stage_2": _FACES | {"max_epochs": 22, "stage_1_epochs": 50},  # tfd_pretrain/train.yaml
+    "cifar10_mlp": _CIFAR10 | {"lr": 0.025},  # cifar10_fully_connected.yaml
+    "cifar10_conv": _CIFAR10 | {"lr": 0.004, "batch_size": 128},  # cifar10_convolutional.yaml
+}
+
+
+def released(pair: str, **changed: Any) -> TrainingConfig:
+    """The released configuration of a pair (its name: a key of RELEASED), with some fields changed."""
+    return TrainingConfig(**{"pair": pair} | RELEASED.get(pair, {}) | changed)  # which refuses an unknown name
 
 
 CHOICES = {
+    "pair": tuple(RELEASED),
     "step": ("simultaneous", "two_pass", "alternating"),
     "generator_loss": ("nonsaturating", "minimax"),
     "noise": ("uniform", "gaussian", "sphere"),

@@ -4,6 +4,7 @@ G is trained on the unlabeled faces. Each fold then has its own validation faces
 faces: one score a fold. `tfd.load_tfd` reads the paper's data, `fer2013.load_fer2013` a public stand-in.
 """
 
+import functools
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -63,10 +64,15 @@ class Faces:
             if not (self.folds == part).any(dim=0).all():
                 raise ValueError(f"folds have a column without {what} faces (value {part})")
 
-    @property
-    def unlabeled(self) -> Tensor:
-        """What G and D are trained on: (m, 2304) uint8, the same in all folds."""
+    @functools.cached_property
+    def train(self) -> Tensor:
+        """The unlabeled faces, which G and D learn: (m, 2304) uint8, the same in all folds."""
         return self.images[self.folds[:, 0] == UNLABELED]
+
+    @functools.cached_property
+    def valid(self) -> Tensor:
+        """The validation faces of fold 0, which choose the epoch. (Other folds have them among their test faces.)"""
+        return self.fold(0).valid
 
     def fold(self, number: int) -> Fold:
         """The labelled faces of fold 0 to 4."""

@@ -7,10 +7,10 @@ import torch
 from torch import Tensor, nn
 
 from gan_repro.config import TrainingConfig, learning_rate, momentum
-from gan_repro.data import to_unit
+from gan_repro.layers import limit_column_norms
 from gan_repro.losses import GENERATOR_LOSSES, discriminator_loss
-from gan_repro.models import Discriminator, Generator
-from gan_repro.one_pass import move, one_pass_update
+from gan_repro.one_pass import move, one_pass_gradients, one_pass_update
+from gan_repro.pairs import as_seen, initialize, make_discriminator, make_generator
 from gan_repro.steps import discriminator_gradients, generator_gradients, two_pass_gradients
 from gan_repro.streams import dropout_masks, epoch_order, sample_noise
 
@@ -28,38 +28,42 @@ class Game:
 
     def __init__(self, config: TrainingConfig, x: Tensor):
         self.config, self.x, self.device = config, x, x.device
-        init = torch.Generator().manual_seed(config.seed)
-        self.G = Generator(num_z=config.num_z, num_hidden=config.num_hidden)
-        self.G.initialize(init, pixel_means=to_unit(x.cpu()).mean(dim=0)).to(x.device)
-        self.D = Discriminator(num_units=config.num_units, num_pieces=config.num_pieces)
-        self.D.initialize(init).to(x.device)
+        self.G, self.D = make_generator(config), make_discriminator(config)
+        initialize(self.G, self.D, x.cpu(), config)
+        self.G.to(x.device)
+        self.D.to(x.device)
         self.v_G, self.v_D = zeros_like(self.G), zeros_like(self.D)  # velocities: v of pylearn2's Momentum
         self.ema = copy.deepcopy(self.G).requires_grad_(False)  # the average of G's weights
         self.logits = torch.zeros(config.steps_per_epoch, 2 * config.batch_size, device=x.device)  # of this epoch
         self.step = 0  # generator updates done
         self.order_epoch = None  # whose order of the data is at hand
 
+    def begin_stage_2(self, stage_1: dict[str, Tensor]) -> None:
+        """Put the weights of a stage-1 G under the new layers of a TwoStageFaceGenerator, before the first step."""
+        for G in (self.G, self.ema):
+            G.stage_1.load_state_dict(stage_1)
+
     def update(self) -> None:
         """One generator update, with the discriminator updates that go with it."""
         c, t = self.config, self.step
-        rates = {"lr": learning_rate(c, t), "momentum": momentum(c, t // c.steps_per_epoch + 1)}
         losses = {"generator_loss": c.generator_loss, "d_loss_scale": c.d_loss_scale}
         if c.step == "alternating":  # Algorithm 1
             for j in range(c.k):
                 x, z, masks = self.draws(t * c.k + j, "z_for_d", "masks_for_d")
                 real_logits, _ = discriminator_gradients(self.G, self.D, x, z, masks, d_loss_scale=c.d_loss_scale)
-                learn(self.D, self.v_D, **rates)
+                self.learn("D")
             z, masks = self.noise("z", t), self.masks("masks", t, c.batch_size)
             fake_logits = generator_gradients(self.G, self.D, z, masks, generator_loss=c.generator_loss)
-            learn(self.G, self.v_G, **rates)
-        elif c.step == "two_pass":  # as released: both at once, on the same z and masks
-            real_logits, fake_logits = two_pass_gradients(self.G, self.D, *self.draws(t, "z", "masks"), **losses)
-            learn(self.D, self.v_D, **rates)
-            learn(self.G, self.v_G, **rates)
-        else:  # the same, fast
+            self.learn("G")
+        elif c.step == "simultaneous" and c.pair == "mnist" and not c.max_column_norm:  # as released, fast
             real_logits, fake_logits = one_pass_update(
-                self.G, self.D, self.v_G, self.v_D, *self.draws(t, "z", "masks"), **losses, **rates
+                self.G, self.D, self.v_G, self.v_D, *self.draws(t, "z", "masks"), **losses, **self.rates()
             )
+        else:  # as released: both at once, on the same z and masks
+            gradients = one_pass_gradients if c.step == "simultaneous" else two_pass_gradients
+            real_logits, fake_logits = gradients(self.G, self.D, *self.draws(t, "z", "masks"), **losses)
+            self.learn("D")
+            self.learn("G")
         torch.cat([real_logits, fake_logits], out=self.logits[t % c.steps_per_epoch].unsqueeze(1))
         self.step += 1
         if self.step % EMA_INTERVAL == 0:
@@ -69,12 +73,23 @@ class Game:
             clear_vanished(self.v_G)
             clear_vanished(self.v_D)
 
+    def learn(self, name: str) -> None:
+        """Move G or D by its gradients, at this step's rates."""
+        net = getattr(self, name)
+        learn(net, getattr(self, f"v_{name}"), **self.rates())
+        if self.config.max_column_norm:
+            limit_column_norms(net, self.config.max_column_norm)
+
+    def rates(self) -> dict[str, float]:
+        c = self.config
+        return {"lr": learning_rate(c, self.step), "momentum": momentum(c, self.step // c.steps_per_epoch + 1)}
+
     def draws(self, minibatch: int, z: str, masks: str) -> tuple[Tensor, Tensor, list[Tensor]]:
         """A minibatch of data, one of noise, and D's dropout masks for both."""
         c = self.config
         epoch, i = divmod(minibatch, c.steps_per_epoch)
         rows = self.order(epoch)[i * c.batch_size : (i + 1) * c.batch_size]
-        x = to_unit(self.x.index_select(0, rows))
+        x = as_seen(self.x.index_select(0, rows), c)
         return x, self.noise(z, minibatch), self.masks(masks, minibatch, 2 * c.batch_size)
 
     def order(self, epoch: int) -> Tensor:
@@ -87,7 +102,8 @@ class Game:
         return self.put(sample_noise(c.noise, c.seed, stream, step, (c.batch_size, c.num_z)))
 
     def masks(self, stream: str, step: int, num_rows: int) -> list[Tensor]:
-        drawn = dropout_masks(self.config.seed, stream, step, num_rows, self.D.input_widths, self.config.keep)
+        widths = self.D.input_widths
+        drawn = dropout_masks(self.config.seed, stream, step, num_rows, widths, self.config.keep(len(widths)))
         return [self.put(mask) for mask in drawn]
 
     def put(self, drawn: Tensor) -> Tensor:

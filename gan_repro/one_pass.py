@@ -1,5 +1,9 @@
-"""The released simultaneous update of the MNIST pair in one pass, written out: what `steps.two_pass_gradients` and
-pylearn2's momentum give, up to rounding, in less time (`make bench`). A test holds it to them.
+"""The released simultaneous form with one pass back instead of two: what `steps.two_pass_gradients` gives, up to
+rounding, in less time (`make bench`). Tests hold it to that.
+
+D treats rows independently and a row's losses depend on its logit alone. So one pass back through D serves both losses,
+which differ in a row's derivative by the logit: a factor of the row. `one_pass_gradients` takes any such pair;
+`one_pass_update` is the update of the MNIST pair written out, without stored gradients.
 """
 
 from collections.abc import Sequence
@@ -8,6 +12,33 @@ import torch
 from torch import Tensor, nn
 
 from gan_repro.models import Discriminator, Generator
+from gan_repro.steps import Masks
+
+SURE = 1e-13  # D(G(z)), at a logit of -30
+
+
+def one_pass_gradients(
+    G: nn.Module, D: nn.Module, x: Tensor, z: Tensor, masks: Masks, *, generator_loss: str, d_loss_scale: float
+) -> tuple[Tensor, Tensor]:
+    """Gradients of both losses at the same weights, with the same z and masks: arguments and results of
+    `steps.two_pass_gradients`.
+
+    D's loss goes back through D; where it arrives at G(z), each row is multiplied by the ratio of its two derivatives.
+    """
+    fake = G(z)
+    seen = fake.detach().requires_grad_()
+    logits = D(torch.cat([x, seen]), masks)  # (2m, 1)
+    real_logits, fake_logits = logits.detach().chunk(2)
+    of_d, of_g = loss_derivatives(logits.detach(), generator_loss=generator_loss, d_loss_scale=d_loss_scale)
+    # Where D rejects a sample this surely, its own loss has no gradient that a sum of floats would show, but must not
+    # vanish: the ratio would be infinite.
+    of_d[len(x) :].clamp_(min=d_loss_scale / len(x) * SURE)
+    *d_gradients, of_seen = torch.autograd.grad(logits, [*D.parameters(), seen], of_d)
+    g_gradients = torch.autograd.grad(fake, list(G.parameters()), of_seen * (of_g / of_d[len(x) :]))
+    for net, gradients in ((D, d_gradients), (G, g_gradients)):
+        for parameter, gradient in zip(net.parameters(), gradients, strict=True):
+            parameter.grad = gradient
+    return real_logits, fake_logits
 
 
 @torch.no_grad()
@@ -31,10 +62,9 @@ def one_pass_update(
     multipliers of the inputs of D's layers, for 2m rows, data first. Returns the logits of data and of G(z), (m, 1)
     each, that D gave before the update.
 
-    D treats rows independently and a row's losses depend on its logit alone. So one pass back through D carries the
-    derivative of each row's *logit*, which both losses share, and the derivative of a loss by that logit comes in as
-    a factor of the row: D's loss where rows are summed into D's gradients, G's loss where the pass enters G. Sums go
-    straight into the velocities: no gradient is stored, and data rows need no derivative by their pixels.
+    The pass back through D carries the derivative of each row's *logit*; the derivative of a loss by that logit comes
+    in as a factor of the row: D's loss where rows are summed into D's gradients, G's loss where the pass enters G. Sums
+    go straight into the velocities: no gradient is stored, and data rows need no derivative by their pixels.
     """
     m = len(x)
 

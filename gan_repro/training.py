@@ -8,7 +8,7 @@ import time
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,8 +18,8 @@ from torch import Tensor
 
 from gan_repro.checkpoints import damaged, load_checkpoint, remove_unfinished, save_checkpoint
 from gan_repro.config import TrainingConfig
-from gan_repro.data import MNIST
 from gan_repro.game import STATISTICS, Game
+from gan_repro.pairs import Images
 from gan_repro.paths import RUNS
 from gan_repro.progress import Progress
 from gan_repro.provenance import changed_since, session
@@ -66,7 +66,7 @@ class Run:
 
 def train(
     config: TrainingConfig,
-    mnist: MNIST,
+    data: Images,
     *,
     runs: Path = RUNS,
     device: torch.device | str = "cpu",
@@ -80,10 +80,10 @@ def train(
     Raises NotFiniteError; ValueError if config asks for more images than there are; RuntimeError if another process
     trains this run now, if its checkpoint is damaged, or if none can be written (the one before is then still good).
     """
-    folder = run_folder(config, mnist.md5, runs)
+    folder = run_folder(config, data.md5, runs)
     with lock(folder):
         remove_unfinished(folder)
-        return Trainer(config, mnist, folder, torch.device(device)).run(show)
+        return Trainer(config, data, folder, torch.device(device)).run(show)
 
 
 @contextmanager
@@ -106,18 +106,18 @@ def lock(folder: Path) -> Iterator[None]:
 def run_folder(config: TrainingConfig, data_md5: dict[str, str], runs: Path = RUNS) -> Path:
     """The folder of one run: its name holds a hash of all that decides the result."""
     identity = json.dumps([RECIPE, asdict(config), data_md5], sort_keys=True)
-    return runs / f"mnist-seed{config.seed}-{hashlib.sha256(identity.encode()).hexdigest()[:12]}"
+    return runs / f"{config.pair}-seed{config.seed}-{hashlib.sha256(identity.encode()).hexdigest()[:12]}"
 
 
 class Trainer:
     """The state of one run and the loop over it."""
 
-    def __init__(self, config: TrainingConfig, mnist: MNIST, folder: Path, device: torch.device):
-        for name, images in (("num_train", mnist.train), ("num_valid", mnist.valid)):
+    def __init__(self, config: TrainingConfig, data: Images, folder: Path, device: torch.device):
+        for name, images in (("num_train", data.train), ("num_valid", data.valid)):
             if getattr(config, name) > len(images):
                 raise ValueError(f"{name} is {getattr(config, name)}: there are only {len(images)} such images")
-        self.config, self.mnist, self.folder, self.device = config, mnist, folder, device
-        self.game = Game(config, mnist.train[: config.num_train].to(device))
+        self.config, self.data, self.folder, self.device = config, data, folder, device
+        self.game = Game(config, data.train[: config.num_train].to(device))
         self.saved_step = 0  # those in the checkpoint
         self.history: list[dict[str, Any]] = []
         self.best: dict[str, Best] = {}
@@ -126,7 +126,8 @@ class Trainer:
 
     def run(self, show: Callable[[str], None] | None) -> Run:
         """From the last checkpoint, or the start, to the end."""
-        self.resume()
+        if not self.resume() and self.config.stage_1_epochs:
+            self.game.begin_stage_2(self.trained_stage_1(show))
         if self.stopped_by() is None:
             self.begin_session()
         progress = Progress(self.config, len(self.history), show)
@@ -137,7 +138,7 @@ class Trainer:
             raise KeyboardInterrupt(f"stopped after the last step; {self.folder} holds the finished run")
         return Run(
             self.config,
-            self.mnist.md5,
+            self.data.md5,
             self.folder,
             self.history,
             self.best,
@@ -189,7 +190,7 @@ class Trainer:
         """Score G and its average on the validation images, and keep the best of each."""
         scores = {}
         for name, G in (("G", self.game.G), ("ema", self.game.ema)):
-            scores[name] = validation_scores(G, self.mnist, self.config)
+            scores[name] = validation_scores(G, self.data.valid, self.config)
             if name not in self.best or score_of(scores[name]) > score_of(self.best[name].scores):
                 copies = {key: value.clone() for key, value in G.state_dict().items()}
                 self.best[name] = Best(epoch, scores[name], copies)
@@ -232,7 +233,7 @@ class Trainer:
         facts = {
             "recipe": RECIPE,
             "config": asdict(self.config),
-            "data_md5": self.mnist.md5,
+            "data_md5": self.data.md5,
             "step": self.game.step,
             "history": self.history,
             "best": {name: [best.epoch, best.scores] for name, best in self.best.items()},
@@ -254,12 +255,22 @@ class Trainer:
         where = f"step {step} of epoch {epoch + 1}" if step else f"the end of epoch {epoch}"
         return f"The last good checkpoint, of {where}, is in {self.folder}."
 
-    def resume(self) -> None:
-        """Take up the state of this run's checkpoint, or else of a run that this one prolongs."""
+    def trained_stage_1(self, show: Callable[[str], None] | None) -> dict[str, Tensor]:
+        """The weights of G at the end of stage 1 of the faces, which is a run of its own, trained first if need be."""
+        config = replace(
+            self.config, pair="faces_stage_1", max_epochs=self.config.stage_1_epochs, stage_1_epochs=0
+        )  # the rest is as in stage 2
+        run = train(config, self.data, runs=self.folder.parent, device=self.device, show=show)
+        if run.epochs < config.max_epochs:
+            raise ValueError(f"stage 1 was stopped by patience after {run.epochs} of its {config.max_epochs} epochs")
+        return load_run(run.folder)[0]["game"]["G"]
+
+    def resume(self) -> bool:
+        """Take up the state of this run's checkpoint, or else of a run that this one prolongs; False: there is none."""
         own = load_run(self.folder)
         saved = own or self.shorter_run()
         if saved is None:
-            return
+            return False
         tensors, facts = saved
         self.game.load_state_dict(tensors["game"], facts["step"])
         self.history, self.seconds = facts["history"], facts["seconds"]
@@ -270,18 +281,19 @@ class Trainer:
         self.saved_step = self.game.step
         if own is None:
             self.save()
+        return True
 
     def shorter_run(self) -> tuple[dict[str, Any], dict[str, Any]] | None:
         """The checkpoint furthest on of a run with a smaller max_epochs, or from before a field of the configuration
         existed, and else the same: it is this run so far."""
         found = []
-        for folder in self.folder.parent.glob(f"mnist-seed{self.config.seed}-*"):
+        for folder in self.folder.parent.glob(f"{self.config.pair}-seed{self.config.seed}-*"):
             try:
                 saved = None if folder == self.folder else load_run(folder)
             except RuntimeError as error:  # perhaps quite another run: no reason to stop this one
                 warnings.warn(str(error), stacklevel=2)
                 continue
-            if saved is None or (saved[1]["recipe"], saved[1]["data_md5"]) != (RECIPE, self.mnist.md5):
+            if saved is None or (saved[1]["recipe"], saved[1]["data_md5"]) != (RECIPE, self.data.md5):
                 continue
             shorter = asdict(TrainingConfig()) | saved[1]["config"]  # fields younger than the run have their defaults
             same = shorter | {"max_epochs": self.config.max_epochs} == asdict(self.config)

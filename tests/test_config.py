@@ -5,8 +5,9 @@ from dataclasses import FrozenInstanceError, asdict, fields, replace
 
 import pytest
 
-from gan_repro.config import CHOICES, TrainingConfig, learning_rate, momentum
+from gan_repro.config import CHOICES, RELEASED, TrainingConfig, learning_rate, momentum, released
 
+MAY_BE_0 = ("seed", "stage_1_epochs")
 FIELDS = [field.name for field in fields(TrainingConfig)]
 
 
@@ -34,13 +35,52 @@ def test_the_defaults_are_the_released_configuration():
     assert released.items() <= asdict(TrainingConfig()).items()
 
 
+@pytest.mark.parametrize(  # DESIGN 4, from the authors' other files
+    "pair, values",
+    [
+        ("faces_stage_1", {"lr": 0.05, "batch_size": 100, "max_column_norm": 1.9365, "max_epochs": 50}),
+        ("faces_stage_2", {"lr": 0.05, "batch_size": 100, "max_column_norm": 1.9365, "max_epochs": 22}),
+        ("cifar10_mlp", {"lr": 0.025, "batch_size": 100, "max_column_norm": 0.0, "num_train": 40_000}),
+        ("cifar10_conv", {"lr": 0.004, "batch_size": 128, "max_column_norm": 0.0, "num_train": 40_000}),
+    ],
+)
+def test_the_other_pairs_have_their_own_released_values_and_share_the_rest(pair, values):
+    config = asdict(released(pair, seed=7))
+    assert (values | {"pair": pair, "seed": 7, "noise": "gaussian", "width": 1.0}).items() <= config.items()
+    shared = ("step", "generator_loss", "d_loss_scale", "num_z", "keep_input", "keep_hidden", "lr_decay", "min_lr")
+    for name in (*shared, "momentum", "final_momentum", "momentum_saturates"):
+        assert config[name] == getattr(TrainingConfig, name)
+
+
+def test_a_pair_is_sized_by_its_own_fields_alone():
+    for pair in set(RELEASED) - {"mnist"}:
+        assert released(pair, width=0.5).width == 0.5
+        for name in ("num_hidden", "num_units", "num_pieces"):
+            with pytest.raises(ValueError, match=f'^{name} is 7: the pair "{pair}" is sized by width instead$'):
+                released(pair, **{name: 7})
+    with pytest.raises(ValueError, match=r'^width is 0\.5: the pair "mnist" is sized by num_hidden'):
+        TrainingConfig(width=0.5)
+
+
+def test_only_stage_2_of_the_faces_has_a_stage_1():
+    assert released("faces_stage_2").stage_1_epochs == 50
+    for pair, epochs in [("faces_stage_2", 0), ("faces_stage_1", 50), ("mnist", 1)]:
+        with pytest.raises(ValueError, match=f"^stage_1_epochs is {epochs}: it must be above 0 for faces_stage_2"):
+            released(pair, stage_1_epochs=epochs)
+
+
+def test_a_pair_that_nobody_released_is_refused():
+    with pytest.raises(ValueError, match=r'^pair is "svhn": it must be one of mnist, faces_stage_1, '):
+        released("svhn")
+
+
 def test_an_epoch_has_a_step_for_each_full_minibatch():
     assert TrainingConfig().steps_per_epoch == 500
     assert TrainingConfig(num_train=1050).steps_per_epoch == 10
 
 
 def test_dropout_keeps_inputs_by_one_rate_and_both_hidden_layers_by_the_other():
-    assert TrainingConfig(keep_input=0.9, keep_hidden=0.6).keep == (0.9, 0.6, 0.6)
+    assert TrainingConfig(keep_input=0.9, keep_hidden=0.6).keep(3) == (0.9, 0.6, 0.6)
 
 
 def test_a_configuration_cannot_be_changed_in_place_nor_given_by_position():
@@ -78,7 +118,7 @@ def test_a_word_that_is_not_among_the_choices_is_refused_with_the_choices(name):
         TrainingConfig(**{name: "Simultaneous"})
 
 
-@pytest.mark.parametrize("name", [n for n in FIELDS if type(getattr(TrainingConfig, n)) is int and n != "seed"])
+@pytest.mark.parametrize("name", [n for n in FIELDS if type(getattr(TrainingConfig, n)) is int and n not in MAY_BE_0])
 def test_counts_below_1_are_refused(name):
     for value in (0, -3):
         with pytest.raises(ValueError, match=f"^{name} is {value}: it must be at least 1$"):
@@ -104,6 +144,8 @@ OUTSIDE = {
     "lr_decay": [0.0, -1.0],
     "min_lr": [0.0, -1e-6],
     "d_loss_scale": [0.0, -0.5],
+    "width": [0.0, -0.5, 1.1],
+    "max_column_norm": [-1.0],
 }
 
 
@@ -126,6 +168,8 @@ def test_fractions_that_are_not_finite_are_refused(name, value):
 
 def test_the_ends_of_the_bounds_are_allowed():
     TrainingConfig(keep_input=1.0, keep_hidden=1.0, momentum=0.0, final_momentum=0.0, ema_decay=0.0)
+    TrainingConfig(max_column_norm=0.0)
+    released("cifar10_mlp", width=1.0)
 
 
 def test_only_alternating_steps_take_more_than_one_discriminator_step():

@@ -130,7 +130,7 @@ def by_hand(config, mnist, G, D, num_steps):
         order = epoch_order(config.seed, minibatch // per_epoch, config.num_train)
         start = minibatch % per_epoch * config.batch_size
         rows = x[order[start : start + config.batch_size]]
-        masks = dropout_masks(config.seed, masks, minibatch, 2 * config.batch_size, D.input_widths, config.keep)
+        masks = dropout_masks(config.seed, masks, minibatch, 2 * config.batch_size, D.input_widths, config.keep(3))
         noise = sample_noise(config.noise, config.seed, z, minibatch, (config.batch_size, config.num_z))
         return D(torch.cat([rows, G(noise)]), masks).sigmoid().chunk(2)
 
@@ -155,7 +155,7 @@ def by_hand(config, mnist, G, D, num_steps):
                 real, fake = probabilities(t, j, "z_for_d", "masks_for_d")
                 move("D", torch.autograd.grad(loss_of_d(real, fake), list(D.parameters())), t)
             noise = sample_noise(config.noise, config.seed, "z", t, (config.batch_size, config.num_z))
-            masks = dropout_masks(config.seed, "masks", t, config.batch_size, D.input_widths, config.keep)
+            masks = dropout_masks(config.seed, "masks", t, config.batch_size, D.input_widths, config.keep(3))
             fake = D(G(noise), masks).sigmoid()
             move("G", torch.autograd.grad(loss_of_g(fake), list(G.parameters())), t)
         else:
@@ -284,7 +284,7 @@ def test_a_run_reports_every_epoch_and_keeps_the_weights_of_the_best(mnist, tiny
         assert (run.best[name].epoch, run.best[name].scores) == (best, scored[best])
         G = Generator(num_z=8, num_hidden=24)
         G.load_state_dict(run.best[name].weights)
-        assert validation_scores(G, mnist, config) == scored[best]
+        assert validation_scores(G, mnist.valid, config) == scored[best]
     assert bits(run.best["G"].weights) == at_epoch[run.best["G"].epoch]
 
 
@@ -537,9 +537,9 @@ def test_going_on_with_other_code_is_said_to_want_another_recipe(mnist, tiny, tm
 
 
 def test_ctrl_c_during_the_last_scoring_is_not_swallowed_and_loses_nothing(mnist, tiny, tmp_path, monkeypatch):
-    def interrupted_scores(G, mnist, config):
+    def interrupted_scores(G, valid, config):
         signal.raise_signal(signal.SIGINT)
-        return validation_scores(G, mnist, config)
+        return validation_scores(G, valid, config)
 
     config = replace(tiny, max_epochs=1, ema_decay=0.5)
     calls = iter([interrupted_scores, validation_scores])
