@@ -9,8 +9,10 @@ from scipy import stats
 from torch import nn
 from torch.testing import assert_close
 
+import gan_repro.game
+from gan_repro.game import learn, zeros_like
 from gan_repro.layers import initialize_sparse, initialize_uniform, limit_column_norms, scaled
-from gan_repro.models import Discriminator, Maxout
+from gan_repro.models import Maxout
 
 
 def test_width_1_is_the_released_net_and_no_width_leaves_a_layer_empty():
@@ -75,7 +77,8 @@ def net_of_every_kind():
 def test_norms_are_limited_unit_by_unit_as_pylearn2_does():
     net = net_of_every_kind()
     before = copy.deepcopy(net)
-    limit_column_norms(net, 1.9365)
+    for layer in net[:2]:
+        limit_column_norms(layer.weight, 1.9365)
     for now, then in zip(net[:2], before[:2], strict=True):
         columns = then.weight.detach().numpy().T  # pylearn2's layout: one column a unit
         norms = np.sqrt(np.square(columns).sum(axis=0))
@@ -88,23 +91,30 @@ def test_norms_are_limited_unit_by_unit_as_pylearn2_does():
 def test_norms_are_limited_as_pytorch_s_renorm_does_but_for_1e_7():
     net = net_of_every_kind()
     expected = torch.renorm(net[0].weight.detach(), p=2, dim=0, maxnorm=1.9365)
-    limit_column_norms(net, 1.9365)
+    limit_column_norms(net[0].weight, 1.9365)
     norms = torch.linalg.vector_norm(net[0].weight.detach() - expected, dim=1)
     assert norms.max() < 1.1e-7
 
 
-def test_kernels_of_convolutions_are_left_alone():
-    net = net_of_every_kind()
-    before = net[2].weight.clone()
-    limit_column_norms(net)
-    assert torch.equal(net[2].weight, before)
+@pytest.mark.parametrize("block", [1, 50, 10**6])
+def test_learning_moves_and_limits_every_fully_connected_layer_in_blocks_of_any_size(monkeypatch, block):
+    monkeypatch.setattr(gan_repro.game, "BLOCK", block)
+    net, velocity = net_of_every_kind(), zeros_like(net_of_every_kind())
+    expected = []
+    for parameter, v in zip(net.parameters(), velocity.parameters(), strict=True):
+        v.fill_(0.01)
+        parameter.grad = torch.full_like(parameter, 2.0)
+        moved = parameter.detach() + 0.5 * 0.01 - 0.1 * 2.0
+        if parameter.ndim == 2:  # neither biases nor the kernels of convolutions
+            moved = torch.renorm(moved, p=2, dim=0, maxnorm=1.9365)
+        expected.append(moved)
+    learn(net, velocity, lr=0.1, momentum=0.5, max_column_norm=1.9365)
+    for parameter, v, moved in zip(net.parameters(), velocity.parameters(), expected, strict=True):
+        assert_close(parameter.detach(), moved, rtol=0, atol=2e-7)
+        assert_close(v, torch.full_like(v, 0.5 * 0.01 - 0.1 * 2.0))
 
 
-def test_the_limit_reaches_every_layer_of_a_net_and_is_the_released_one():
-    D = Discriminator(num_pixels=6, num_units=5, num_pieces=2)
-    for layer in (D.h0, D.h1, D.y):
-        initialize_uniform(layer, torch.Generator().manual_seed(0), irange=9.0)
-    limit_column_norms(D)
-    for layer in (D.h0, D.h1, D.y):
-        norms = torch.linalg.vector_norm(layer.weight.detach(), dim=1)
-        assert_close(norms, torch.full_like(norms, 1.9365))
+def test_the_released_limit():
+    weight = torch.full((3, 4), 9.0)
+    limit_column_norms(weight)
+    assert_close(torch.linalg.vector_norm(weight, dim=1), torch.full((3,), 1.9365))

@@ -17,7 +17,7 @@ from gan_repro.one_pass import one_pass_gradients
 from gan_repro.pairs import as_seen, make_discriminator, make_generator
 from gan_repro.scoring import VALIDATION_DRAW, draw_samples, scores_on_test_set, scores_over_folds
 from gan_repro.steps import two_pass_gradients
-from gan_repro.training import load_run, train
+from gan_repro.training import load_run, run_folder, train
 
 OTHERS = [pair for pair in RELEASED if pair != "mnist"]
 PARAMETERS = {  # DESIGN 4
@@ -154,6 +154,15 @@ def test_a_run_of_each_pair_resumes_with_the_same_bits(pair, data, tmp_path):
     for net in ("G", "D", "v_G", "v_D", "ema"):
         assert all(torch.equal(value, again[net][key]) for key, value in game[net].items())
     assert (whole.folder.parent / whole.folder.name).name.startswith(f"{pair}-seed0-")
+
+
+def test_another_pair_width_or_stage_1_is_another_run():
+    folders = [run_folder(config, {}) for config in (
+        *map(tiny, OTHERS),
+        tiny("cifar10_mlp", width=0.02),
+        tiny("faces_stage_2", stage_1_epochs=3),
+    )]  # fmt: skip
+    assert len(set(folders)) == len(folders)
 
 
 def test_stage_2_begins_with_the_stage_1_that_was_trained_and_a_fresh_d(data, tmp_path):

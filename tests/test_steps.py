@@ -5,7 +5,7 @@ import copy
 import pytest
 import torch
 import torch.nn.functional as F
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from torch.testing import assert_close
 
@@ -213,23 +213,26 @@ def test_a_maximum_that_two_pieces_share_is_treated_alike_in_one_pass_and_in_two
     assert_close(one, two, rtol=1e-9, atol=1e-12)
 
 
-# One pass in float32, where logits saturate: each parameter's gradient has to be met to a thousandth of its norm. Two
+# One pass in float32, where logits saturate: each parameter's gradient has to be met to a thousandth of its norm. Three
 # errors are allowed beside that, since no float32 arithmetic is free of them. Numbers below the smallest normal one,
 # 1.2e-38, lose their digits and then vanish (e^-100 is 4e-44): that much in each entry. And a sum whose terms cancel,
 # as those of D's last bias do where D is as wrong on data as on samples, keeps the rounding of its terms: a millionth
-# of the largest gradient of that net.
+# of the largest gradient of that net. And some logits are had only by weights so large that rounding moves the logits
+# by a thousandth: what two plain passes in float32 are wrong by, up to a hundredth, one pass may be wrong by too.
 
 
 def check_in_float32(case: Case, generator_loss: str, d_loss_scale: float = 0.5) -> dict[str, torch.Tensor]:
     """Compare with two passes in float64 at the same numbers, norm by norm; returns the true gradients."""
     losses = {"generator_loss": generator_loss, "d_loss_scale": d_loss_scale}
     one = case.gradients(one_pass_gradients, **losses)
+    plain = case.gradients(two_pass_gradients, **losses)
     reference = case.in_float64().gradients(two_pass_gradients, **losses)
     for name, expected in reference.items():
         assert one[name].isfinite().all(), name
+        moved_logits = min((plain[name] - expected).norm(), 1e-2 * expected.norm())
         vanished = SMALLEST_NORMAL * expected.numel() ** 0.5
         rounded = 1e-6 * max(other.norm() for net, other in reference.items() if net[0] == name[0])
-        assert (one[name] - expected).norm() <= 1e-3 * expected.norm() + vanished + rounded, name
+        assert (one[name] - expected).norm() <= 1e-3 * expected.norm() + vanished + rounded + moved_logits, name
     return reference
 
 
@@ -278,7 +281,7 @@ def test_neither_excuse_is_needed_at_logits_near_60(with_masks, generator_loss, 
             assert (one[name] - expected).norm() <= 1e-3 * expected.norm(), name
 
 
-@settings(max_examples=40, deadline=None, derandomize=True)
+@settings(max_examples=40, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
 @given(
     logits=st.lists(st.floats(-100, 100, width=32), min_size=2 * M, max_size=2 * M),
     generator_loss=st.sampled_from(LOSSES),

@@ -33,7 +33,8 @@ from gan_repro.streams import dropout_masks, epoch_order, sample_noise
 from gan_repro.training import NotFiniteError, Trainer, interrupt_flag, run_folder, train
 
 INITIALIZE = Discriminator.initialize
-FIELDS = [field.name for field in fields(TrainingConfig)]
+OF_OTHER_PAIRS = {"pair", "width", "stage_1_epochs"}  # test_pairs.py
+FIELDS = [field.name for field in fields(TrainingConfig) if field.name not in OF_OTHER_PAIRS]
 CPU = torch.device("cpu")
 
 
@@ -64,6 +65,8 @@ def changed(config: TrainingConfig, name: str) -> TrainingConfig:
         return replace(config, **{name: next(choice for choice in CHOICES[name] if choice != value)})
     if name == "lr_decay":  # below 1 it would make the rate grow without end
         return replace(config, lr_decay=value * 1.1)
+    if name == "max_column_norm":  # 0, no limit, in the released MNIST pair
+        return replace(config, max_column_norm=0.1)
     return replace(config, **{name: value + 1 if type(value) is int else value * 0.9})
 
 
