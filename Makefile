@@ -10,10 +10,10 @@ CORES ?= $(shell $(PYTHON) -c "import os; print(os.cpu_count() or 1)")
 # Other C libraries ignore it; it changes no result.
 export GLIBC_TUNABLES ?= glibc.malloc.hugetlb=1
 
-.PHONY: help setup data reproduce paper seeds verify bench test lint notebooks tables lock clean
+.PHONY: help setup data cifar10 reproduce paper seeds verify bench test lint notebooks tables lock clean
 
 help:  ## list the targets
-	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:[^#]*##/:/' | column -t -s ':'
+	@grep -E '^[a-z0-9]+:.*##' $(MAKEFILE_LIST) | sed 's/:[^#]*##/:/' | column -t -s ':'
 
 setup: $(VENV)/stamp  ## make .venv with everything the lock pins
 
@@ -26,6 +26,9 @@ $(VENV)/stamp: requirements.lock pyproject.toml
 
 data: setup  ## fetch and check MNIST
 	$(BIN)/python -m gan_repro.data
+
+cifar10: setup  ## fetch and check CIFAR-10 (139 to 170 MB), which only the tests need so far
+	$(BIN)/python -m gan_repro.cifar10
 
 WORKFLOW := $(BIN)/python -m snakemake --quiet rules --cores $(CORES) --keep-going --nolock --rerun-incomplete
 # A notebook that fails does not stop those that do not need it; the report says which failed, and so does the exit code.
@@ -53,9 +56,9 @@ lint: setup  ## ruff on package, tests and notebooks
 
 # Small work, for which one thread is enough; and two wait for each other where another program wants a core.
 test: export OMP_NUM_THREADS ?= 1
-test: lint data  ## ruff, unit tests, notebooks: stored outputs compared (nbval), and all run with smoke settings
-	$(BIN)/python -m pytest --durations=10
-	$(BIN)/python -m pytest --nbval-lax --nbval-current-env $(EXACT)
+test: lint data cifar10  ## ruff, unit tests, notebooks: stored outputs compared (nbval), and all run with smoke settings
+	$(BIN)/python -m pytest --numprocesses $(CORES) --dist worksteal --durations=10
+	$(BIN)/python -m pytest --numprocesses $(CORES) --dist loadscope --nbval-lax --nbval-current-env $(EXACT)
 
 notebooks: data  ## run all notebooks at their defaults in place: what is committed (returns the runs of record)
 	$(BIN)/python -m gan_repro.notebooks

@@ -1,6 +1,7 @@
 """Records: the results file of a finished training run with the weights it speaks of beside it.
 
-The number of record is the number of the kept weights: they are rounded to eight bits first and scored after.
+The number of record is the number of the kept weights: they are rounded to eight bits first and scored after. Of the
+faces' and CIFAR-10 pairs, whose weights are too large to keep, the record has fair draws beside it instead.
 """
 
 import argparse
@@ -13,23 +14,29 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch import Tensor, nn
 
-from gan_repro.config import TrainingConfig
-from gan_repro.data import MNIST, DataError, load_mnist
+from gan_repro.cifar10 import load_cifar10
+from gan_repro.config import TrainingConfig, released
+from gan_repro.data import DataError, load_mnist
+from gan_repro.faces import Faces
+from gan_repro.fer2013 import load_fer2013
 from gan_repro.models import Generator
+from gan_repro.pairs import Images, make_generator
 from gan_repro.paths import RESULTS, RUNS
 from gan_repro.provenance import changed_since
 from gan_repro.results import ResultsError, damaged, read_results, relative, write_results, write_whole
-from gan_repro.scoring import REDRAWS, scores_on_test_set
+from gan_repro.scoring import REDRAWS, TEST_DRAW, draw_samples, scores_on_test_set
 from gan_repro.training import RECIPE, Best, Run, train
-from gan_repro.weights import PRECISION, pack, unpack, weights_beside
+from gan_repro.weights import PRECISION, kept_beside, pack, pack_samples, unpack, unpack_samples
 
+NUM_KEPT_SAMPLES = 1000  # of the pairs whose weights are too large for this repository
 Record = dict[str, Any]  # the contents of a results file of the kind "run": results_schema.json
 
 
 def reproduce(
     config: TrainingConfig,
-    mnist: MNIST,
+    data: Images,
     results: Path,
     *,
     overwrite: bool = False,
@@ -45,20 +52,20 @@ def reproduce(
     Raises as `training.train` does, and ResultsError if the record cannot be written.
     """
     path = results / f"seed{config.seed}.json"
-    if (record := whole_record(path, config, mnist.md5)) is not None:
+    if (record := whole_record(path, config, data.md5)) is not None:
         say(show, f"finished run found: {relative(path)} (epoch {record['epochs']}, {record['stopped_by']})")
         say_changed(show, record["sessions"][-1])
         return record, path
-    run = train(config, mnist, runs=runs, device=device, show=show)
+    run = train(config, data, runs=runs, device=device, show=show)
     say_changed(show, run.sessions[-1])
-    if not overwrite and not (may_replace(path, config, mnist.md5) and is_of_one_kind(results, config, mnist.md5)):
+    if not overwrite and not (may_replace(path, config, data.md5) and is_of_one_kind(results, config, data.md5)):
         say(show, f"{relative(results)} holds records of other parameters and is left as it is;")
         say(show, f"the record of this run stays in {relative(run.folder)}")
         path = run.folder / path.name
-        if (record := whole_record(path, config, mnist.md5)) is not None:
+        if (record := whole_record(path, config, data.md5)) is not None:
             return record, path
     try:
-        record = write_record(run, mnist, path, experiment=results.name)
+        record = write_record(run, data, path, experiment=results.name)
     except ResultsError as error:
         safe = f"the finished training is safe in {relative(run.folder)}: mend this and run it again, it will not train"
         raise ResultsError(f"{error}; {safe}") from None
@@ -76,10 +83,10 @@ def is_record_of(record: Record, config: TrainingConfig, data_md5: dict[str, str
 
 
 def whole_record(path: Path, config: TrainingConfig, data_md5: dict[str, str]) -> Record | None:
-    """The record at `path` if it is of this run, readable, and its weights are beside it; else None."""
+    """The record at `path` if it is of this run, readable, and what it keeps is beside it; else None."""
     try:
         record = read_record(path)
-        weights_beside(path, record)
+        kept_beside(path, record)
     except ResultsError:
         return None
     return record if is_record_of(record, config, data_md5) else None
@@ -114,10 +121,19 @@ def may_replace(path: Path, config: TrainingConfig, data_md5: dict[str, str]) ->
     return length <= config.max_epochs and is_record_of(record, replace(config, max_epochs=length), data_md5)
 
 
-def write_record(run: Run, mnist: MNIST, path: Path, *, experiment: str) -> Record:
-    """Score the best weights of a run on the test set, and write them and the record to `path`."""
-    kept = pack({name: best.weights for name, best in run.best.items()})
-    weights_path = path.with_suffix(".safetensors")
+def write_record(run: Run, data: Images, path: Path, *, experiment: str) -> Record:
+    """Score the best generators of a run on the test set; write the record to `path`, and what it keeps beside it."""
+    if run.config.pair == "mnist":
+        kept = pack({name: best.weights for name, best in run.best.items()})
+        generators = {name: unpack(kept, run.config, name) for name in run.best}
+        fact = {"weights": {"precision": PRECISION}}
+    else:  # whose weights are a third of a gigabyte: fair draws are kept instead
+        generators = {name: with_weights(best.weights, run.config) for name, best in run.best.items()}
+        kept = pack_samples({name: kept_draws(G, run.config) for name, G in generators.items()})
+        fact = {"samples": {"count": NUM_KEPT_SAMPLES}}
+    beside = path.with_suffix(".safetensors")
+    for about in fact.values():
+        about |= {"file": beside.name, "sha256": sha256(kept).hexdigest()}
     contents = {
         "experiment": experiment,
         "config": asdict(run.config),
@@ -126,27 +142,38 @@ def write_record(run: Run, mnist: MNIST, path: Path, *, experiment: str) -> Reco
         "data_md5": run.data_md5,
         "epochs": run.epochs,
         "stopped_by": run.stopped_by,
-        "metrics": {
-            name: metrics(best, unpack(kept, run.config, name), mnist, run.config) for name, best in run.best.items()
-        },
-        "weights": {"file": weights_path.name, "sha256": sha256(kept).hexdigest(), "precision": PRECISION},
+        "metrics": {name: metrics(run.best[name], G, data, run.config) for name, G in generators.items()},
+        **fact,
         "history": run.history,
         "seconds": run.seconds,
         "sessions": run.sessions,  # that trained it
     }
-    write_whole(weights_path, kept)  # both at the end, one right after the other
+    write_whole(beside, kept)  # both at the end, one right after the other
     return write_results(path, "run", contents, command=command_for(run, experiment))
 
 
-def metrics(best: Best, G: Generator, mnist: MNIST, config: TrainingConfig) -> dict[str, Any]:
+def with_weights(weights: dict[str, Tensor], config: TrainingConfig) -> nn.Module:
+    """G of config's pair with these weights."""
+    G = make_generator(config).requires_grad_(False)
+    G.load_state_dict(weights)
+    return G
+
+
+def kept_draws(G: nn.Module, config: TrainingConfig) -> Tensor:
+    """The first of the samples that the test score is made of."""
+    samples = draw_samples(G, num_samples=config.num_samples, noise=config.noise, seed=config.seed, draw=TEST_DRAW)
+    return samples[:NUM_KEPT_SAMPLES]
+
+
+def metrics(best: Best, G: nn.Module, data: Images, config: TrainingConfig) -> dict[str, Any]:
     """The scores of one generator; redraws: the test score with other draws of its samples, by the authors' grid."""
-    redraws = [scores_on_test_set(G, mnist, config, draw=draw)["authors"]["log_likelihood"] for draw in REDRAWS]
+    redraws = [scores_on_test_set(G, data, config, draw=draw)["authors"]["log_likelihood"] for draw in REDRAWS]
     return {
         "epoch": best.epoch,
         "validation": best.scores,
-        "test": scores_on_test_set(G, mnist, config),
+        "test": scores_on_test_set(G, data, config),
         "redraws": redraws,
-        "plus_minus": "standard error over the test images",
+        "plus_minus": f"standard error over {'folds' if isinstance(data, Faces) else 'the test images'}",
     }
 
 
@@ -160,9 +187,9 @@ def command_for(run: Run, experiment: str) -> str:
 
 
 def not_as_released(config: dict[str, Any]) -> dict[str, Any]:
-    """The parameters of a record whose values are not the released ones."""
-    released = asdict(TrainingConfig())
-    return {key: value for key, value in config.items() if value != released[key]}
+    """The parameters of a record whose values are not the released ones; its pair, if that is not the MNIST one."""
+    defaults = asdict(released(config.get("pair", "mnist"))) | {"pair": "mnist"}
+    return {key: value for key, value in config.items() if value != defaults[key]}
 
 
 def read_record(path: Path) -> Record:
@@ -207,11 +234,28 @@ def read_generator(path: Path, name: str = "G") -> Generator:
     their hash, are not safetensors, do not fit G, or are not finite.
     """
     record = read_record(path)
-    weights = weights_beside(path, record)
+    if "weights" not in record:
+        raise ResultsError(f"{relative(path)} keeps samples of G, not its weights: make them anew by its command")
+    weights = kept_beside(path, record)
     try:
         return unpack(weights.read_bytes(), TrainingConfig(**record["config"]), name)
     except (TypeError, ValueError) as error:
         raise ResultsError(f"the weights {relative(weights)} cannot be used: {error}") from None
+
+
+def read_samples(path: Path, name: str = "G") -> Tensor:
+    """Fair draws of the generator, (n, num_pixels), kept beside a record whose weights are too large to keep.
+
+    name: as in `read_generator`, whose errors these are.
+    """
+    record = read_record(path)
+    if "samples" not in record:
+        raise ResultsError(f"{relative(path)} keeps the weights of G: draw samples from these")
+    kept = kept_beside(path, record)
+    try:
+        return unpack_samples(kept.read_bytes(), name)
+    except ValueError as error:
+        raise ResultsError(f"the samples {relative(kept)} cannot be used: {error}") from None
 
 
 def say_changed(show: Callable[[str], None] | None, session: dict[str, Any]) -> None:
@@ -226,17 +270,25 @@ def say(show: Callable[[str], None] | None, line: str) -> None:
         show(line)
 
 
+def load_images(pair: str) -> Images:
+    """The data that a pair learns. Raises DataError, which says how to put it there by hand."""
+    if pair.startswith("faces"):
+        return load_fer2013()
+    return load_cifar10() if pair.startswith("cifar10") else load_mnist()
+
+
 def main() -> None:
     """Train one run from the command line: what the command in every record calls."""
-    parser = argparse.ArgumentParser(description="Train a run of the MNIST pair into results/again/ and runs/again/.")
+    parser = argparse.ArgumentParser(description="Train a run of any pair into results/again/ and runs/again/.")
     parser.add_argument("--experiment", default="mnist", help="folder of its record below results/again/")
     parser.add_argument("parameters", nargs="*", metavar="name=value", help="fields of TrainingConfig")
     arguments = parser.parse_args()
     defaults = asdict(TrainingConfig())
     try:
         given = dict(word.split("=", 1) for word in arguments.parameters)
-        config = TrainingConfig(**{name: type(defaults.get(name, ""))(value) for name, value in given.items()})
-        reproduce(config, load_mnist(), RESULTS / "again" / arguments.experiment, runs=RUNS / "again")
+        given = {name: type(defaults.get(name, ""))(value) for name, value in given.items()}
+        config = released(given.pop("pair", "mnist"), **given)
+        reproduce(config, load_images(config.pair), RESULTS / "again" / arguments.experiment, runs=RUNS / "again")
     except (TypeError, ValueError, DataError, RuntimeError) as error:
         sys.exit(str(error))
 

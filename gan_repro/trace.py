@@ -67,7 +67,8 @@ def describe(path: Path) -> list[str]:
         lines.append(f"  seed {contents['seed']}; parameters as released{f', but {changed}' if changed else ''}")
         ends = ", ".join(f"{name}: epoch {scores['epoch']}" for name, scores in contents["metrics"].items())
         lines.append(f"  {contents['epochs']} epochs, stopped by {contents['stopped_by']}; best {ends}")
-        lines.append(f"  weights {contents['weights']['file']}  (sha256 {contents['weights']['sha256'][:12]}...)")
+        what = "weights" if "weights" in contents else "samples"
+        lines.append(f"  {what} {contents[what]['file']}  (sha256 {contents[what]['sha256'][:12]}...)")
         lines += trained_by(contents)
     elif kind == "scores":
         lines.append("  " + ", ".join(f"{key} {value}" for key, value in contents["parameters"].items()))

@@ -1,4 +1,6 @@
-"""The weights kept beside a record: safetensors, in eight bits a weight, named by their hash in the record."""
+"""What is kept beside a record: weights, or samples where these are too large, as safetensors in eight bits a number,
+named by their hash in the record.
+"""
 
 from pathlib import Path
 from typing import Any
@@ -43,10 +45,7 @@ def unpack(data: bytes, config: TrainingConfig, name: str) -> Generator:
     Raises ValueError if the contents are not safetensors (pickles are never read), or are not the finite weights of
     the generator that config describes.
     """
-    try:
-        kept = load(data)
-    except (SafetensorError, ValueError) as error:
-        raise ValueError(f"they are not in the safetensors format, and no other is read ({error})") from None
+    kept = _load(data)
     weights = {
         key.removeprefix(f"{name}."): value.float() * kept.get(key + SCALE, 1)
         for key, value in kept.items()
@@ -64,18 +63,49 @@ def unpack(data: bytes, config: TrainingConfig, name: str) -> Generator:
     return G.requires_grad_(False)
 
 
-def weights_beside(path: Path, record: dict[str, Any]) -> Path:
-    """The weights file of the record at `path`. Raises ResultsError if it is missing or not the one by its hash."""
-    weights = path.with_name(record["weights"]["file"])
+def _load(data: bytes) -> dict[str, Tensor]:
     try:
-        found = sha256_of(weights)
+        return load(data)
+    except (SafetensorError, ValueError) as error:
+        raise ValueError(f"they are not in the safetensors format, and no other is read ({error})") from None
+
+
+def pack_samples(samples_by_name: dict[str, Tensor]) -> bytes:
+    """The contents of a samples file: of each generator (its name: samples, one a row) every number in eight bits."""
+    kept = {}
+    for name, samples in samples_by_name.items():
+        kept |= in_eight_bits(name, samples.cpu())
+    return save(kept, metadata={"format": "pt"})
+
+
+def unpack_samples(data: bytes, name: str) -> Tensor:
+    """One generator's samples, (n, num_pixels) float32. Raises ValueError if the contents are not safetensors, lack
+    them, or are not finite."""
+    kept = _load(data)
+    if name not in kept or name + SCALE not in kept:
+        raise ValueError(f'they have none of "{name}"')
+    samples = kept[name].float() * kept[name + SCALE]
+    if not samples.isfinite().all():
+        raise ValueError(f"{name} holds NaN or infinity")
+    return samples
+
+
+def kept_beside(path: Path, record: dict[str, Any]) -> Path:
+    """The file of weights or samples of the record at `path`.
+
+    Raises ResultsError if it is missing or not the one by its hash.
+    """
+    what = "weights" if "weights" in record else "samples"
+    file = path.with_name(record[what]["file"])
+    try:
+        found = sha256_of(file)
     except FileNotFoundError:
-        missing = f"the weights {relative(weights)} of {path.name} are missing"
+        missing = f"the {what} {relative(file)} of {path.name} are missing"
         way_out = "restore them from git if they are kept there, or make them anew"
         raise ResultsError(f"{missing}: {way_out}") from None
     except OSError as error:
-        raise ResultsError(f"the weights {relative(weights)} cannot be read: {error.strerror or error}") from None
-    if found != record["weights"]["sha256"]:
-        wrong = f"the weights {relative(weights)} are not those of {path.name}: their hash differs"
+        raise ResultsError(f"the {what} {relative(file)} cannot be read: {error.strerror or error}") from None
+    if found != record[what]["sha256"]:
+        wrong = f"the {what} {relative(file)} are not those of {path.name}: their hash differs"
         raise ResultsError(f"{wrong}; restore both files from git if they are kept there, or make them anew")
-    return weights
+    return file

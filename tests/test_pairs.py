@@ -1,6 +1,6 @@
 """The other pairs of Section 5 through the same Algorithm 1: their first weights, updates, stages and records."""
 
-from dataclasses import replace
+from dataclasses import asdict, replace
 
 import pytest
 import torch
@@ -15,9 +15,13 @@ from gan_repro.layers import MAX_COLUMN_NORM
 from gan_repro.losses import discriminator_loss, generator_loss_nonsaturating
 from gan_repro.one_pass import one_pass_gradients
 from gan_repro.pairs import as_seen, make_discriminator, make_generator
-from gan_repro.scoring import VALIDATION_DRAW, draw_samples, scores_on_test_set, scores_over_folds
+from gan_repro.paths import RESULTS
+from gan_repro.records import NUM_KEPT_SAMPLES, read_generator, read_samples, reproduce, with_weights
+from gan_repro.results import ResultsError
+from gan_repro.scoring import TEST_DRAW, VALIDATION_DRAW, draw_samples, scores_on_test_set, scores_over_folds
 from gan_repro.steps import two_pass_gradients
 from gan_repro.training import load_run, run_folder, train
+from gan_repro.weights import pack_samples, unpack_samples
 
 OTHERS = [pair for pair in RELEASED if pair != "mnist"]
 PARAMETERS = {  # DESIGN 4
@@ -232,3 +236,72 @@ def test_photographs_are_scored_as_their_nets_see_them(data):
     expected = torch.logsumexp(-sq_dist / (2 * sigma**2), 1) - torch.tensor(20.0).log()
     expected = expected - 3072 / 2 * torch.log(torch.tensor(2 * torch.pi * sigma**2))
     assert found["log_likelihood"] == pytest.approx(expected.mean().item(), abs=0.01)
+
+
+@pytest.fixture(scope="module")
+def recorded(data, tmp_path_factory):
+    """A record of each of the other pairs, with what it was made from."""
+    folder, made = tmp_path_factory.mktemp("records"), {}
+    for pair in OTHERS:
+        config = tiny(pair, num_samples=1100)
+        made[pair] = config, *reproduce(config, data[pair], folder / pair, runs=folder / "runs", show=None)
+    return made
+
+
+@pytest.mark.parametrize("pair", OTHERS)
+def test_a_record_of_a_large_pair_keeps_fair_draws_in_place_of_weights(pair, data, recorded):
+    config, record, path = recorded[pair]
+    run = train(config, data[pair], runs=path.parents[1] / "runs", show=None)
+    assert "weights" not in record and record["samples"]["count"] == NUM_KEPT_SAMPLES == 1000
+    for name, best in run.best.items():
+        G = with_weights(best.weights, config)
+        drawn = draw_samples(G, num_samples=1100, noise="gaussian", seed=0, draw=TEST_DRAW)[:1000]
+        largest = drawn.abs().amax(dim=1, keepdim=True)
+        assert ((read_samples(path, name) - drawn).abs() <= largest / 254 * 1.001).all()
+        assert record["metrics"][name]["test"] == scores_on_test_set(G, data[pair], config)
+    with pytest.raises(ResultsError, match="keeps samples of G, not its weights: make them anew by its command"):
+        read_generator(path)
+
+
+@pytest.mark.parametrize("pair", OTHERS)
+def test_a_record_of_a_large_pair_is_found_again_and_its_command_names_the_pair(pair, data, recorded):
+    config, record, path = recorded[pair]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Game, "update", lambda self: pytest.fail("the run was trained"))
+        assert reproduce(config, data[pair], path.parent, runs=path.parents[1] / "none", show=None)[0] == record
+    words = record["made_by"]["command"].split()
+    assert f"pair={pair}" in words and "width=0.01" in words and "seed=0" in words
+    assert not any(word.startswith(("lr=", "noise=", "max_column_norm=")) for word in words)  # as released
+    given = dict(word.split("=") for word in words if "=" in word and not word.startswith("OMP"))
+    defaults = asdict(released(pair))
+    assert released(given.pop("pair"), **{key: type(defaults[key])(value) for key, value in given.items()}) == config
+
+
+def test_faces_are_recorded_with_the_score_of_every_fold(recorded):
+    for scores in recorded["faces_stage_2"][1]["metrics"].values():
+        assert scores["plus_minus"] == "standard error over folds"
+        assert [len(score["folds"]) for score in scores["test"].values()] == [5, 5]
+
+
+@pytest.mark.parametrize("damage", [lambda data: data[:-1], lambda data: data[:500] + b"?" + data[501:]])
+def test_samples_other_than_those_of_the_record_are_refused(recorded, tmp_path, damage):
+    _, record, path = recorded["cifar10_mlp"]
+    copy = tmp_path / path.name
+    copy.write_bytes(path.read_bytes())
+    with pytest.raises(ResultsError, match=r"the samples .* of seed0.json are missing"):
+        read_samples(copy)
+    kept = path.with_name(record["samples"]["file"])
+    copy.with_name(kept.name).write_bytes(damage(kept.read_bytes()))
+    with pytest.raises(ResultsError, match=r"the samples .* are not those of seed0.json: their hash differs"):
+        read_samples(copy)
+
+
+def test_samples_of_a_record_that_keeps_weights_are_refused():
+    with pytest.raises(ResultsError, match="keeps the weights of G: draw samples from these"):
+        read_samples(RESULTS / "mnist" / "seed0.json")
+    with pytest.raises(ValueError, match="they are not in the safetensors format"):
+        unpack_samples(b"nothing", "G")
+    with pytest.raises(ValueError, match='they have none of "ema"'):
+        unpack_samples(pack_samples({"G": torch.zeros(2, 3)}), "ema")
+    with pytest.raises(ValueError, match="G holds NaN or infinity"):
+        unpack_samples(pack_samples({"G": torch.full((2, 3), torch.inf)}), "G")
