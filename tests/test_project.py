@@ -47,8 +47,8 @@ def test_continuous_integration_runs_the_readme_s_test_command():
 
 
 def test_every_make_target_that_the_readme_names_exists():
-    targets = set(re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
-    assert set(re.findall(r"(?:`|^)make ([a-z]+)", (ROOT / "README.md").read_text(), re.MULTILINE)) <= targets
+    targets = set(re.findall(r"^([a-z0-9]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
+    assert set(re.findall(r"(?:`|^)make ([a-z0-9]+)", (ROOT / "README.md").read_text(), re.MULTILINE)) <= targets
 
 
 def test_every_notebook_is_in_the_readme_s_map():
