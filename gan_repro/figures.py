@@ -1,6 +1,6 @@
 """One look for all figures: the same colour for p_data, p_g and D everywhere, readable in grey and at half size."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import matplotlib.pyplot as plt
 import seaborn as sns
@@ -36,32 +36,43 @@ def image_grid(images: Tensor, ax: Axes, *, columns: int, value_range: tuple[flo
     return ax
 
 
-def nearest_training_images(samples: Tensor, train: Tensor, chunk_size: int = 10_000) -> Tensor:
+def nearest_training_images(
+    samples: Tensor, train: Tensor, chunk_size: int = 10_000, *, see: Callable[[Tensor], Tensor] = to_unit
+) -> Tensor:
     """For each sample its nearest training image in squared L2, as the authors' show_samples scripts find it.
 
-    samples: (n, d) in [0, 1]; train: (N, d) uint8. Returns the rows' numbers in train, (n,) int64. Exact.
+    samples: (n, d) as G draws them; train: (N, d) uint8; see: what D sees of bytes, of CIFAR-10 their normalisation.
+    Returns the rows' numbers in train, (n,) int64. Exact.
     """
     best = torch.full((len(samples),), torch.inf)
     rows = torch.zeros(len(samples), dtype=torch.int64)
     for start in range(0, len(train), chunk_size):
-        distance = torch.cdist(samples, to_unit(train[start : start + chunk_size]))  # (n, chunk)
+        distance = torch.cdist(samples, see(train[start : start + chunk_size]))  # (n, chunk)
         nearest = distance.min(dim=1)
         closer = nearest.values < best
         best[closer], rows[closer] = nearest.values[closer], nearest.indices[closer] + start
     return rows
 
 
-def figure_2a(samples: Tensor, train: Tensor, ax: Axes) -> Axes:
-    """Figure 2a: rows of five samples, then the training example nearest to the fifth, set off by a line.
+def figure_2(
+    samples: Tensor,
+    train: Tensor,
+    ax: Axes,
+    *,
+    see: Callable[[Tensor], Tensor] = to_unit,
+    as_pictures: Callable[[Tensor], Tensor] = lambda images: images,
+) -> Axes:
+    """Figure 2: rows of five samples, then the training example nearest to the fifth, set off by a line.
 
-    samples: (5 * rows, 784) in [0, 1], fair draws; train: (N, 784) uint8.
+    samples: (5 * rows, d), fair draws; train: (N, d) uint8; see: as in `nearest_training_images`; as_pictures: what
+    makes (n, d) images into ones that `image_grid` takes, where they are not grey and in [0, 1].
     """
     fifth = samples[4::5]
-    nearest = to_unit(train[nearest_training_images(fifth, train)])
+    nearest = see(train[nearest_training_images(fifth, train, see=see)])
     rows = [torch.cat([samples[5 * i : 5 * i + 5], nearest[i : i + 1]]) for i in range(len(fifth))]
-    image_grid(torch.cat(rows), ax, columns=6)
-    boundary = 1 + 5 * 30  # make_grid: 28 pixels and 2 of padding an image
-    ax.axvline(boundary - 0.5, color="#e0b400", linewidth=4)
+    image_grid(as_pictures(torch.cat(rows)), ax, columns=6)
+    width = (ax.images[0].get_array().shape[1] - 2) // 6  # make_grid: of an image and the 2 pixels beside it
+    ax.axvline(1 + 5 * width - 0.5, color="#e0b400", linewidth=4)
     return ax
 
 

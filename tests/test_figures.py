@@ -1,12 +1,15 @@
 """Figures show what they say they show."""
 
+import functools
+
 import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 import torch
 
+from gan_repro.cifar10 import as_shown, global_contrast_normalize
 from gan_repro.data import to_unit
-from gan_repro.figures import COLOURS, figure_2a, image_grid, nearest_training_images
+from gan_repro.figures import COLOURS, figure_2, image_grid, nearest_training_images
 
 
 @pytest.fixture
@@ -28,15 +31,29 @@ def test_a_training_image_is_its_own_nearest_neighbour(mnist):
     assert nearest_training_images(to_unit(mnist.train[rows]), mnist.train[:300], 64).tolist() == rows.tolist()
 
 
-def test_figure_2a_has_the_neighbour_of_the_fifth_sample_in_the_last_column(mnist, ax):
+def test_figure_2_has_the_neighbour_of_the_fifth_sample_in_the_last_column(mnist, ax):
     train = mnist.train[:300]
     samples = to_unit(mnist.test[:20])
     samples[4] = to_unit(train[17])  # so that the first row must end in this image twice
-    (sheet,) = figure_2a(samples, train, ax).images
+    (sheet,) = figure_2(samples, train, ax).images
     sheet = np.asarray(sheet.get_array())[..., 0]
     assert sheet.shape == (4 * 30 + 2, 6 * 30 + 2)
     np.testing.assert_allclose(sheet[2:30, 5 * 30 + 2 : 6 * 30], to_unit(train[17]).view(28, 28), atol=1e-6)
     np.testing.assert_allclose(sheet[2:30, 2:30], samples[0].view(28, 28), atol=1e-6)
+
+
+def test_figure_2_of_photographs_shows_them_in_colour_with_the_neighbour_in_normalised_space(ax):
+    draws = torch.Generator().manual_seed(0)
+    train = torch.randint(256, (50, 3072), dtype=torch.uint8, generator=draws)
+    samples = 5 * torch.randn(5, 3072, generator=draws)
+    samples[4] = global_contrast_normalize(train[17:18] // 3)[0]  # less contrast: the same image for D
+    shown = functools.partial(as_shown, largest=samples.abs().max().item())
+    (sheet,) = figure_2(samples, train, ax, see=global_contrast_normalize, as_pictures=shown).images
+    sheet = np.asarray(sheet.get_array())
+    assert sheet.shape == (34 + 2, 6 * 34 + 2, 3)
+    expected = shown(global_contrast_normalize(train[17:18]))[0].permute(1, 2, 0)
+    np.testing.assert_allclose(sheet[2:34, 5 * 34 + 2 : 6 * 34], expected, atol=1e-6)
+    assert ax.lines[0].get_xdata()[0] == 1 + 5 * 34 - 0.5
 
 
 def test_an_image_grid_keeps_the_order_and_the_grey_levels(ax):
