@@ -27,7 +27,7 @@ $(VENV)/stamp: requirements.lock pyproject.toml
 data: setup  ## fetch and check MNIST
 	$(BIN)/python -m gan_repro.data
 
-cifar10: setup  ## fetch and check CIFAR-10 (139 to 170 MB), which only the tests need so far
+cifar10: setup  ## fetch and check CIFAR-10 (139 to 170 MB), which the tests need, no notebook yet
 	$(BIN)/python -m gan_repro.cifar10
 
 WORKFLOW := $(BIN)/python -m snakemake --quiet rules --cores $(CORES) --keep-going --nolock --rerun-incomplete

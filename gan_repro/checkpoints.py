@@ -25,7 +25,7 @@ def save_checkpoint(folder: Path, tensors: dict[str, Any], facts: dict[str, Any]
     buffer = io.BytesIO()
     torch.save({"tensors": tensors, "facts": json.dumps(facts)}, buffer)
     content = buffer.getbuffer()
-    write_atomically(folder / NAME, _first_line(content) + content)
+    write_atomically(folder / NAME, _first_line(content), content)
 
 
 def _first_line(content: memoryview) -> bytes:

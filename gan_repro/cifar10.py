@@ -1,4 +1,4 @@
-"""CIFAR-10 for Section 5: uint8 in memory, global contrast normalisation on use, and how normalised images are shown.
+"""CIFAR-10 for Section 5: uint8 in memory, and how normalised images are shown.
 
 An image is a row of 3072 numbers: the red plane, then the green and the blue one, each 32 x 32 row by row, as in the
 published archive. The fully connected nets, the Parzen window and the nearest neighbours take such rows as they are; a
@@ -61,19 +61,6 @@ def load_cifar10(folder: Path | None = None, verbose: bool = False) -> CIFAR10:
 def _rows(images: np.ndarray) -> Tensor:
     """(n, 32, 32, 3) -> (n, 3072), one colour after another."""
     return torch.from_numpy(np.ascontiguousarray(images.transpose(0, 3, 1, 2))).flatten(1)
-
-
-def global_contrast_normalize(x: Tensor, *, scale: float = 55.0, min_divisor: float = 1e-8) -> Tensor:
-    """Images as the nets see them: each minus its own mean, divided by its own L2 norm / scale.
-
-    x: (n, 3072) uint8 or float. The mean is over all pixels and colours. Returns (n, 3072) float32, each row of norm
-    scale (gcn: 55. in the authors' files); an image of one colour value, whose norm / scale is under min_divisor, is
-    divided by 1, so that it is all 0.
-    """
-    x = x.float()
-    x = x - x.mean(dim=1, keepdim=True)
-    divisor = torch.linalg.vector_norm(x, dim=1, keepdim=True) / scale
-    return x.div_(divisor.masked_fill_(divisor < min_divisor, 1.0))
 
 
 def as_shown(x: Tensor, *, largest: float) -> Tensor:

@@ -1,7 +1,7 @@
 """Everything that decides the outcome of a training run, but for the data."""
 
 import math
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 
@@ -90,17 +90,29 @@ class TrainingConfig:
 
     @property
     def steps_per_epoch(self) -> int:
-        """Generator updates in an epoch; examples that do not fill a minibatch wait for the next epoch's order."""
+        """Generator updates in an epoch. Examples that do not fill a minibatch wait for the next epoch's order, where
+        pylearn2 trains on a smaller one: one update in 313 of the convolutional pair."""
         return self.num_train // self.batch_size
+
+    @property
+    def draws_seed(self) -> int:
+        """The seed of all draws of a training: a stage 2 does not repeat those of its stage 1."""
+        return (self.seed + (2**31 if self.stage_1_epochs else 0)) % 2**32  # torch's generators take no more bits
+
+    def stage_1(self) -> "TrainingConfig":
+        """The run whose last G a stage 2 goes on from: as this one, but of that pair and length."""
+        epochs = self.stage_1_epochs
+        patience = max(self.patience, epochs)  # it always has its full length
+        return replace(self, pair="faces_stage_1", stage_1_epochs=0, max_epochs=epochs, patience=patience)
 
     def keep(self, num_layers: int) -> tuple[float, ...]:
         """Dropout's probability of keeping a unit at the input of each of D's layers."""
         return (self.keep_input, *[self.keep_hidden] * (num_layers - 1))
 
 
-_FACES = {"noise": "gaussian", "lr": 0.05, "max_column_norm": 1.9365, "num_train": 26_898, "num_valid": 708}
+_FACES = {"noise": "gaussian", "lr": 0.05, "max_column_norm": 1.9365, "num_train": 25_898, "num_valid": 1000}
 _CIFAR10 = {"noise": "gaussian", "num_train": 40_000}
-# Where the released files of a pair differ from mnist.yaml; and how many images of ours there are.
+# Where the released files of a pair differ from mnist.yaml; and how many images there are (of FER-2013, for the faces).
 RELEASED: dict[str, dict[str, Any]] = {
     "mnist": {},
     "faces_stage_1": _FACES | {"max_epochs": 50},  # tfd_pretrain/pretrain.yaml
@@ -111,7 +123,10 @@ RELEASED: dict[str, dict[str, Any]] = {
 
 
 def released(pair: str, **changed: Any) -> TrainingConfig:
-    """The released configuration of a pair (its name: a key of RELEASED), with some fields changed."""
+    """The released configuration of a pair (its name: a key of RELEASED), with some fields changed.
+
+    Of other faces than FER-2013's give num_train and num_valid: there are other numbers of them.
+    """
     return TrainingConfig(**{"pair": pair} | RELEASED.get(pair, {}) | changed)  # which refuses an unknown name
 
 

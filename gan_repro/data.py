@@ -71,7 +71,7 @@ def read_idx(data: bytes, shape: tuple[int, ...]) -> Tensor:
 
 
 def to_unit(x: Tensor) -> Tensor:
-    """Pixels as the nets and the Parzen window see them: uint8, 0 to 255 -> float32 in [0, 1], same shape."""
+    """Grey pixels as the nets and the Parzen window see them: uint8, 0 to 255 -> float32 in [0, 1], same shape."""
     return x / 255
 
 

@@ -15,13 +15,10 @@ from pathlib import Path
 from gan_repro.paths import ROOT
 
 # What `training` imports, but decides no weight: a run is the same run after a change of these.
-PLUMBING = {"__init__", "checkpoints", "dependencies", "files", "paths", "progress", "provenance"} | {
-    "cifar10_download",
-    "download",
-}
+PLUMBING = {"__init__", "checkpoints", "dependencies", "download", "files", "paths", "progress", "provenance"}
 # These score a run while it trains, and again when its record is written. A change of them rescores a finished run and
 # does not train it anew; the epoch that was chosen stays the one that the run's own scores chose.
-SCORING = {"parzen", "scoring"}
+SCORING = {"faces", "parzen", "scoring"}
 
 
 def notebook_modules(notebook: Path) -> list[Path]:

@@ -49,8 +49,7 @@ class TwoStageFaceGenerator(nn.Module):
     """G of stage 2: z (n, num_z), N(0, 1) -> faces (n, 2304) in (0, 1).
 
     8000 rectified linear units and as many sigmoid units as the stage-1 G takes as its z, then that whole G; parameters
-    84,858,404. All layers learn, against a fresh D. stage_1 is used as it is, not copied: give it a `copy.deepcopy` to
-    keep the stage-1 weights. width: a fraction of the new rectified linear units, in (0, 1].
+    84,858,404. All layers learn, against a fresh D. width: a fraction of the new rectified linear units, in (0, 1].
     """
 
     def __init__(self, stage_1: FaceGenerator, *, width: float = 1.0, num_z: int = 100):

@@ -66,13 +66,23 @@ class Faces:
 
     @functools.cached_property
     def train(self) -> Tensor:
-        """The unlabeled faces, which G and D learn: (m, 2304) uint8, the same in all folds."""
-        return self.images[self.folds[:, 0] == UNLABELED]
+        """The unlabeled faces but for those of `valid`, which G and D learn."""
+        return self.unlabeled[: -self._num_held_out]
 
     @functools.cached_property
     def valid(self) -> Tensor:
-        """The validation faces of fold 0, which choose the epoch. (Other folds have them among their test faces.)"""
-        return self.fold(0).valid
+        """The last unlabeled faces, which are not learned and choose the epoch: those of the folds cannot, since a fold
+        has the validation faces of another among its test faces. The last twentieth, from 2 to 1,000."""
+        return self.unlabeled[-self._num_held_out :]
+
+    @functools.cached_property
+    def unlabeled(self) -> Tensor:
+        """(m, 2304) uint8, the same in all folds."""
+        return self.images[self.folds[:, 0] == UNLABELED]
+
+    @property
+    def _num_held_out(self) -> int:
+        return min(1000, max(2, len(self.unlabeled) // 20))
 
     def fold(self, number: int) -> Fold:
         """The labelled faces of fold 0 to 4."""

@@ -83,7 +83,8 @@ def _from_csv(folder: Path) -> Faces:
     for split in splits:
         images, labels = zip(*((np.asarray(image), label) for image, label in split), strict=True)
         arrays.append((np.stack(images), np.array([-1 if label is None else label for label in labels])))
-    files = [path for path in sorted((folder / "fer2013").glob("*.csv")) if path.name in (*CSV, "test.csv")]
+    used = next(name for name in CSV if (folder / "fer2013" / name).exists())  # as torchvision prefers them
+    files = [folder / "fer2013" / name for name in ([used] if used != "train.csv" else [used, "test.csv"])]
     return _faces(arrays[:1], arrays[1:], {path.name: md5_of(path) for path in files})
 
 

@@ -9,8 +9,8 @@ from pathlib import Path
 TEMPORARY = ".{}.{}.tmp"  # its file's name, and what no other process has
 
 
-def write_atomically(path: Path | str, data: bytes | str) -> None:
-    """Write data (text as UTF-8) so that path holds either what it held before or all of data.
+def write_atomically(path: Path | str, *parts: bytes | str | memoryview) -> None:
+    """Write data (in one or more parts; text as UTF-8) so that path holds either what it held before or all of it.
 
     Makes the parent folders. The bytes go to a temporary file in the same folder, are flushed to disk and renamed.
     Raises OSError as the system gives it (disk full, read-only); path is then as before and no temporary file stays.
@@ -21,7 +21,8 @@ def write_atomically(path: Path | str, data: bytes | str) -> None:
     temporary = path.with_name(TEMPORARY.format(path.name, f"{os.getpid()}-{secrets.token_hex(4)}"))
     try:
         with open(temporary, "xb") as file:
-            file.write(data.encode() if isinstance(data, str) else data)
+            for part in parts:
+                file.write(part.encode() if isinstance(part, str) else part)
             file.flush()
             os.fsync(file.fileno())
         os.replace(temporary, path)

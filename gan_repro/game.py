@@ -30,6 +30,8 @@ class Game:
     def __init__(self, config: TrainingConfig, x: Tensor):
         self.config, self.x, self.device = config, x, x.device
         self.G, self.D = make_generator(config), make_discriminator(config)
+        if (width := self.D.input_widths[0]) != x.shape[1]:
+            raise ValueError(f'the pair "{config.pair}" takes images of {width} numbers, these have {x.shape[1]}')
         initialize(self.G, self.D, x.cpu(), config)
         self.G.to(x.device)
         self.D.to(x.device)
@@ -52,10 +54,10 @@ class Game:
             for j in range(c.k):
                 x, z, masks = self.draws(t * c.k + j, "z_for_d", "masks_for_d")
                 real_logits, _ = discriminator_gradients(self.G, self.D, x, z, masks, d_loss_scale=c.d_loss_scale)
-                self.learn("D")
+                self.move("D")
             z, masks = self.noise("z", t), self.masks("masks", t, c.batch_size)
             fake_logits = generator_gradients(self.G, self.D, z, masks, generator_loss=c.generator_loss)
-            self.learn("G")
+            self.move("G")
         elif c.step == "simultaneous" and c.pair == "mnist" and not c.max_column_norm:  # as released, fast
             real_logits, fake_logits = one_pass_update(
                 self.G, self.D, self.v_G, self.v_D, *self.draws(t, "z", "masks"), **losses, **self.rates()
@@ -63,8 +65,8 @@ class Game:
         else:  # as released: both at once, on the same z and masks
             gradients = one_pass_gradients if c.step == "simultaneous" else two_pass_gradients
             real_logits, fake_logits = gradients(self.G, self.D, *self.draws(t, "z", "masks"), **losses)
-            self.learn("D")
-            self.learn("G")
+            self.move("D")
+            self.move("G")
         torch.cat([real_logits, fake_logits], out=self.logits[t % c.steps_per_epoch].unsqueeze(1))
         self.step += 1
         if self.step % EMA_INTERVAL == 0:
@@ -74,7 +76,7 @@ class Game:
             clear_vanished(self.v_G)
             clear_vanished(self.v_D)
 
-    def learn(self, name: str) -> None:
+    def move(self, name: str) -> None:
         """Move G or D by its gradients, at this step's rates."""
         net = getattr(self, name)
         learn(net, getattr(self, f"v_{name}"), max_column_norm=self.config.max_column_norm, **self.rates())
@@ -93,16 +95,19 @@ class Game:
 
     def order(self, epoch: int) -> Tensor:
         if self.order_epoch != epoch:
-            self.order_epoch, self.order_at_hand = epoch, self.put(epoch_order(self.config.seed, epoch, len(self.x)))
+            self.order_epoch, self.order_at_hand = (
+                epoch,
+                self.put(epoch_order(self.config.draws_seed, epoch, len(self.x))),
+            )
         return self.order_at_hand
 
     def noise(self, stream: str, step: int) -> Tensor:
         c = self.config
-        return self.put(sample_noise(c.noise, c.seed, stream, step, (c.batch_size, c.num_z)))
+        return self.put(sample_noise(c.noise, c.draws_seed, stream, step, (c.batch_size, c.num_z)))
 
     def masks(self, stream: str, step: int, num_rows: int) -> list[Tensor]:
         widths = self.D.input_widths
-        drawn = dropout_masks(self.config.seed, stream, step, num_rows, widths, self.config.keep(len(widths)))
+        drawn = dropout_masks(self.config.draws_seed, stream, step, num_rows, widths, self.config.keep(len(widths)))
         return [self.put(mask) for mask in drawn]
 
     def put(self, drawn: Tensor) -> Tensor:

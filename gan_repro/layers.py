@@ -7,8 +7,6 @@ max_col_norm).
 import torch
 from torch import Tensor, nn
 
-MAX_COLUMN_NORM = 1.9365  # max_col_norm of tfd_pretrain/pretrain.yaml and train.yaml
-
 
 def scaled(released: int, width: float) -> int:
     """How many units stand for so many released ones in a net of that width: at least 1.
@@ -41,13 +39,13 @@ def initialize_sparse(layer: nn.Linear, generator: torch.Generator, *, num_nonze
 
 
 @torch.no_grad()
-def limit_column_norms(weight: Tensor, max_norm: float = MAX_COLUMN_NORM) -> None:
+def limit_column_norms(weight: Tensor, max_norm: float) -> None:
     """After an update: scale the weights of each unit of a fully connected layer to a norm of max_norm at most.
 
     weight: (units, inputs), changed in place. A unit's weights are a column of pylearn2's (in, out) matrix and a row of
-    PyTorch's; each linear piece of a maxout unit has its own norm, biases have none. As in pylearn2, 1e-7 is added to
-    the norm that is divided by, so that a unit under the limit shrinks too, its norm by 1e-7: nothing in one update,
-    but it adds up where weights are tiny.
+    PyTorch's; each linear piece of a maxout unit has its own norm, biases have none. As in pylearn2 of 2014, 1e-7 is
+    added to the norm that is divided by, so that a unit under the limit shrinks too, its norm by 1e-7: nothing in one
+    update, but it adds up where weights are tiny.
     """
     norm = torch.linalg.vector_norm(weight, dim=1, keepdim=True)
     weight.mul_(norm.clamp(max=max_norm) / (norm + 1e-7))

@@ -1,21 +1,22 @@
 """The pairs of G and D of Section 5 by the names that a configuration has for them: their nets, and what these see."""
 
+import math
 from typing import Protocol
 
 import torch
 from torch import Tensor, nn
 
-from gan_repro.cifar10 import global_contrast_normalize
 from gan_repro.cifar10_conv_models import ConvDiscriminator, ConvGenerator
 from gan_repro.cifar10_models import CIFAR10Generator, cifar10_discriminator
 from gan_repro.config import TrainingConfig
+from gan_repro.contrast import global_contrast_normalize
 from gan_repro.data import to_unit
 from gan_repro.face_models import FaceGenerator, TwoStageFaceGenerator, face_discriminator
 from gan_repro.models import Discriminator, Generator
 
 
 class Images(Protocol):
-    """What a run learns from: MNIST, CIFAR10 and Faces have it."""
+    """What a run learns from: MNIST, CIFAR10 and Faces have it. (Test images are no business of a training's.)"""
 
     train: Tensor  # (n, num_pixels) uint8
     valid: Tensor  # likewise, for choosing the epoch
@@ -62,11 +63,15 @@ def make_discriminator(config: TrainingConfig) -> nn.Module:
 def initialize(G: nn.Module, D: nn.Module, x: Tensor, config: TrainingConfig) -> None:
     """Both nets' first weights, drawn from config.seed; x: the training images, whose means some G start from.
 
-    The stage-1 layers under a TwoStageFaceGenerator stay as they are: they come from their own training.
+    The stage-1 layers under a TwoStageFaceGenerator are NaN: they come from their own training, and whoever forgets it
+    cannot overlook that.
     """
-    draws = torch.Generator().manual_seed(config.seed)
+    draws = torch.Generator().manual_seed(config.draws_seed)
     if config.pair in ("mnist", "faces_stage_1"):
         G.initialize(draws, pixel_means=to_unit(x).mean(dim=0))
     else:
         G.initialize(draws)
+    if config.pair == "faces_stage_2":
+        for parameter in G.stage_1.parameters():
+            torch.nn.init.constant_(parameter, math.nan)
     D.initialize(draws)

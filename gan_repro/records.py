@@ -16,6 +16,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from gan_repro import tfd
 from gan_repro.cifar10 import load_cifar10
 from gan_repro.config import TrainingConfig, released
 from gan_repro.data import DataError, load_mnist
@@ -123,27 +124,30 @@ def may_replace(path: Path, config: TrainingConfig, data_md5: dict[str, str]) ->
 
 def write_record(run: Run, data: Images, path: Path, *, experiment: str) -> Record:
     """Score the best generators of a run on the test set; write the record to `path`, and what it keeps beside it."""
-    if run.config.pair == "mnist":
+    config, beside = run.config, path.with_suffix(".safetensors")
+    if config.pair == "mnist":
         kept = pack({name: best.weights for name, best in run.best.items()})
-        generators = {name: unpack(kept, run.config, name) for name in run.best}
-        fact = {"weights": {"precision": PRECISION}}
+        generators = {name: unpack(kept, config, name) for name in run.best}
+        facts = {"weights": {"precision": PRECISION}}
     else:  # whose weights are a third of a gigabyte: fair draws are kept instead
-        generators = {name: with_weights(best.weights, run.config) for name, best in run.best.items()}
-        kept = pack_samples({name: kept_draws(G, run.config) for name, G in generators.items()})
-        fact = {"samples": {"count": NUM_KEPT_SAMPLES}}
-    beside = path.with_suffix(".safetensors")
-    for about in fact.values():
-        about |= {"file": beside.name, "sha256": sha256(kept).hexdigest()}
+        generators = {name: with_weights(best.weights, config) for name, best in run.best.items()}
+        draws = {name: kept_draws(G, config) for name, G in generators.items()}
+        kept = pack_samples(draws)
+        facts = {"samples": {"count": len(draws["G"])}}
+    for fact in facts.values():
+        fact |= {"file": beside.name, "sha256": sha256(kept).hexdigest()}
+    if run.stage_1:
+        facts["stage_1"] = run.stage_1
     contents = {
         "experiment": experiment,
-        "config": asdict(run.config),
-        "seed": run.config.seed,
+        "config": asdict(config),
+        "seed": config.seed,
         "recipe": RECIPE,
         "data_md5": run.data_md5,
         "epochs": run.epochs,
         "stopped_by": run.stopped_by,
-        "metrics": {name: metrics(run.best[name], G, data, run.config) for name, G in generators.items()},
-        **fact,
+        "metrics": {name: metrics(run.best[name], G, data, config) for name, G in generators.items()},
+        **facts,
         "history": run.history,
         "seconds": run.seconds,
         "sessions": run.sessions,  # that trained it
@@ -161,8 +165,8 @@ def with_weights(weights: dict[str, Tensor], config: TrainingConfig) -> nn.Modul
 
 def kept_draws(G: nn.Module, config: TrainingConfig) -> Tensor:
     """The first of the samples that the test score is made of."""
-    samples = draw_samples(G, num_samples=config.num_samples, noise=config.noise, seed=config.seed, draw=TEST_DRAW)
-    return samples[:NUM_KEPT_SAMPLES]
+    count = min(NUM_KEPT_SAMPLES, config.num_samples)
+    return draw_samples(G, num_samples=count, noise=config.noise, seed=config.seed, draw=TEST_DRAW)
 
 
 def metrics(best: Best, G: nn.Module, data: Images, config: TrainingConfig) -> dict[str, Any]:
@@ -181,6 +185,7 @@ def command_for(run: Run, experiment: str) -> str:
     """The command that trains this run from nothing, into results/again/ and runs/again/."""
     changed = {"seed": run.config.seed} | not_as_released(asdict(run.config))
     words = [f"{key}={value}" for key, value in changed.items()]
+    words = ["--tfd", *words] if tfd.FILE in run.data_md5 else words
     threads = run.sessions[-1]["machine"]["threads"]  # another number rounds otherwise
     command = ["python", "-m", "gan_repro.records", "--experiment", experiment, *words]
     return f"OMP_NUM_THREADS={threads} .venv/bin/{shlex.join(command)}"
@@ -253,7 +258,10 @@ def read_samples(path: Path, name: str = "G") -> Tensor:
         raise ResultsError(f"{relative(path)} keeps the weights of G: draw samples from these")
     kept = kept_beside(path, record)
     try:
-        return unpack_samples(kept.read_bytes(), name)
+        samples = unpack_samples(kept.read_bytes(), name)
+        if len(samples) != record["samples"]["count"]:
+            raise ValueError(f"they are {len(samples)}, not {record['samples']['count']} as the record says")
+        return samples
     except ValueError as error:
         raise ResultsError(f"the samples {relative(kept)} cannot be used: {error}") from None
 
@@ -270,17 +278,18 @@ def say(show: Callable[[str], None] | None, line: str) -> None:
         show(line)
 
 
-def load_images(pair: str) -> Images:
-    """The data that a pair learns. Raises DataError, which says how to put it there by hand."""
+def load_images(pair: str, *, of_tfd: bool = False) -> Images:
+    """The data that a pair learns; of_tfd: the paper's own faces. Raises DataError, which says how to put it there."""
     if pair.startswith("faces"):
-        return load_fer2013()
+        return tfd.load_tfd() if of_tfd else load_fer2013()
     return load_cifar10() if pair.startswith("cifar10") else load_mnist()
 
 
 def main() -> None:
     """Train one run from the command line: what the command in every record calls."""
     parser = argparse.ArgumentParser(description="Train a run of any pair into results/again/ and runs/again/.")
-    parser.add_argument("--experiment", default="mnist", help="folder of its record below results/again/")
+    parser.add_argument("--experiment", help="folder of its record below results/again/; the pair's name if not given")
+    parser.add_argument("--tfd", action="store_true", help="the Toronto Face Database's faces, not FER-2013's")
     parser.add_argument("parameters", nargs="*", metavar="name=value", help="fields of TrainingConfig")
     arguments = parser.parse_args()
     defaults = asdict(TrainingConfig())
@@ -288,7 +297,8 @@ def main() -> None:
         given = dict(word.split("=", 1) for word in arguments.parameters)
         given = {name: type(defaults.get(name, ""))(value) for name, value in given.items()}
         config = released(given.pop("pair", "mnist"), **given)
-        reproduce(config, load_images(config.pair), RESULTS / "again" / arguments.experiment, runs=RUNS / "again")
+        data = load_images(config.pair, of_tfd=arguments.tfd)
+        reproduce(config, data, RESULTS / "again" / (arguments.experiment or config.pair), runs=RUNS / "again")
     except (TypeError, ValueError, DataError, RuntimeError) as error:
         sys.exit(str(error))
 

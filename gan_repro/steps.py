@@ -19,7 +19,7 @@ def discriminator_gradients(
 ) -> tuple[Tensor, Tensor]:
     """Algorithm 1's inner step: gradients of D's loss on minibatches of m data x and m noise z, G held fixed.
 
-    x: (m, num_pixels) in [0, 1]; z: (m, num_z); masks: dropout multipliers for the 2m rows, data first.
+    x: (m, num_pixels), as D sees images; z: (m, num_z); masks: dropout multipliers for the 2m rows, data first.
     """
     with torch.no_grad():
         fake = G(z)

@@ -8,7 +8,7 @@ import time
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -58,6 +58,9 @@ class Run:
     stopped_by: str  # "patience" or "max_epochs"
     seconds: float  # of training and scoring, all sessions together
     sessions: list[dict[str, Any]]  # provenance.session of each process that trained, with the step it began at
+    stage_1: dict[str, Any] | None = (
+        None  # of a stage 2: epochs, seconds and sessions of its stage 1, hash of its last G
+    )
 
     @property
     def epochs(self) -> int:
@@ -76,9 +79,11 @@ def train(
 
     The run lives in a folder below `runs` that is its own by configuration, data and recipe: a finished run is
     returned at once, an interrupted one goes on where it stopped, anything else starts anew. `show` gets the lines of
-    the progress report (None: no report). Ctrl-C leaves a checkpoint of the step it came in.
-    Raises NotFiniteError; ValueError if config asks for more images than there are; RuntimeError if another process
-    trains this run now, if its checkpoint is damaged, or if none can be written (the one before is then still good).
+    the progress report (None: no report). Ctrl-C leaves a checkpoint of the step it came in. A stage 2 of the faces
+    trains its stage 1 first, unless that run has finished.
+    Raises NotFiniteError; ValueError if config asks for more images than there are or for others; RuntimeError if
+    another process trains this run now, if its checkpoint is damaged, or if none can be written (the one before is then
+    still good).
     """
     folder = run_folder(config, data.md5, runs)
     with lock(folder):
@@ -123,11 +128,12 @@ class Trainer:
         self.best: dict[str, Best] = {}
         self.seconds = 0.0
         self.sessions: list[dict[str, Any]] = []
+        self.stage_1: dict[str, Any] | None = None
 
     def run(self, show: Callable[[str], None] | None) -> Run:
         """From the last checkpoint, or the start, to the end."""
         if not self.resume() and self.config.stage_1_epochs:
-            self.game.begin_stage_2(self.trained_stage_1(show))
+            self.begin_stage_2(show)
         if self.stopped_by() is None:
             self.begin_session()
         progress = Progress(self.config, len(self.history), show)
@@ -145,6 +151,7 @@ class Trainer:
             stopped_by,
             round(self.seconds, 1),
             self.sessions,
+            self.stage_1,
         )
 
     def begin_session(self) -> None:
@@ -239,7 +246,7 @@ class Trainer:
             "best": {name: [best.epoch, best.scores] for name, best in self.best.items()},
             "seconds": self.seconds,
             "sessions": self.sessions,
-        }
+        } | ({"stage_1": self.stage_1} if self.stage_1 else {})
         try:
             save_checkpoint(self.folder, tensors, facts)
         except OSError as error:
@@ -255,15 +262,19 @@ class Trainer:
         where = f"step {step} of epoch {epoch + 1}" if step else f"the end of epoch {epoch}"
         return f"The last good checkpoint, of {where}, is in {self.folder}."
 
-    def trained_stage_1(self, show: Callable[[str], None] | None) -> dict[str, Tensor]:
-        """The weights of G at the end of stage 1 of the faces, which is a run of its own, trained first if need be."""
-        config = replace(
-            self.config, pair="faces_stage_1", max_epochs=self.config.stage_1_epochs, stage_1_epochs=0
-        )  # the rest is as in stage 2
-        run = train(config, self.data, runs=self.folder.parent, device=self.device, show=show)
-        if run.epochs < config.max_epochs:
-            raise ValueError(f"stage 1 was stopped by patience after {run.epochs} of its {config.max_epochs} epochs")
-        return load_run(run.folder)[0]["game"]["G"]
+    def begin_stage_2(self, show: Callable[[str], None] | None) -> None:
+        """Take the last G of stage 1 of the faces, which is a run of its own and trained first if need be."""
+        run = train(self.config.stage_1(), self.data, runs=self.folder.parent, device=self.device, show=show)
+        if changed := changed_since(run.sessions[-1]):
+            warnings.warn(f"stage 1 in {run.folder} was trained by other code of {', '.join(changed)}", stacklevel=2)
+        weights = load_run(run.folder)[0]["game"]["G"]
+        self.game.begin_stage_2(weights)
+        self.stage_1 = {
+            "epochs": run.epochs,
+            "seconds": run.seconds,
+            "sessions": run.sessions,
+            "sha256": hash_of(weights),
+        }
 
     def resume(self) -> bool:
         """Take up the state of this run's checkpoint, or else of a run that this one prolongs; False: there is none."""
@@ -275,6 +286,7 @@ class Trainer:
         self.game.load_state_dict(tensors["game"], facts["step"])
         self.history, self.seconds = facts["history"], facts["seconds"]
         self.sessions = facts.get("sessions", [])  # not kept by the first checkpoints
+        self.stage_1 = facts.get("stage_1")
         for name, (epoch, scores) in facts["best"].items():
             weights = {key: value.to(self.device) for key, value in tensors["best"][name].items()}
             self.best[name] = Best(epoch, scores, weights)
@@ -313,6 +325,14 @@ def load_run(folder: Path) -> tuple[dict[str, Any], dict[str, Any]] | None:
     if saved is not None and (missing := ({"game", "best"} - saved[0].keys()) | (FACTS - saved[1].keys())):
         raise damaged(folder, f"it lacks {', '.join(sorted(missing))}")
     return saved
+
+
+def hash_of(weights: dict[str, Tensor]) -> str:
+    """SHA-256 of the numbers of a net's weights, in order of their names."""
+    found = hashlib.sha256()
+    for _, value in sorted(weights.items()):
+        found.update(value.cpu().contiguous().numpy())
+    return found.hexdigest()
 
 
 def score_of(scores: dict[str, dict[str, float]]) -> float:

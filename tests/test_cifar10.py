@@ -10,7 +10,8 @@ import pytest
 import torch
 from torch.testing import assert_close
 
-from gan_repro.cifar10 import CLASSES, as_shown, global_contrast_normalize
+from gan_repro.cifar10 import CLASSES, as_shown
+from gan_repro.contrast import global_contrast_normalize
 from gan_repro.paths import ROOT, data_dir
 
 CANONICAL_MD5 = {

@@ -23,7 +23,7 @@ def faces(**changes):
 
 def test_each_fold_has_its_faces_in_order_and_the_unlabeled_ones_are_in_none():
     made = faces()
-    assert made.train[:, 0].tolist() == [0]
+    assert made.unlabeled[:, 0].tolist() == [0]
     parts = [[part[:, 7].tolist() for part in made.fold(i)] for i in range(5)]
     assert parts == [
         [[1, 2], [3], [4]],

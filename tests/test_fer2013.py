@@ -31,7 +31,7 @@ def test_the_real_faces_have_the_known_md5_sizes_and_range(faces):
     assert faces.md5 == NPZ_MD5
     assert (faces.images.shape, faces.images.dtype) == ((26_898 + 3516 + 3566, 2304), torch.uint8)
     assert (faces.images.min(), faces.images.max()) == (0, 255)
-    assert faces.train.shape == (26_898, 2304)
+    assert faces.unlabeled.shape == (26_898, 2304)
     assert sorted(faces.labels.unique().tolist()) == list(range(7))
 
 
@@ -54,7 +54,7 @@ def test_every_real_fold_is_a_division_of_the_same_labelled_faces_in_tfd_s_propo
         assert {row.tobytes() for part in fold for row in part.numpy()} == {row.tobytes() for row in labelled.numpy()}
         tests += [row.tobytes() for row in fold.test.numpy()]
     assert sorted(tests) == sorted(row.tobytes() for row in labelled.numpy())  # each face is tested once
-    assert not {row.tobytes() for row in faces.train.numpy()} & set(tests)
+    assert not {row.tobytes() for row in faces.unlabeled.numpy()} & set(tests)
 
 
 def test_the_five_folds_are_this_rule():
@@ -101,7 +101,7 @@ def test_kaggle_s_csv_gives_faces_in_the_same_form(made_csv):
     faces = load_fer2013(folder)
     assert np.array_equal(faces.images.numpy(), pixels)
     assert faces.labels.tolist() == labels.tolist()
-    assert np.array_equal(faces.train.numpy(), pixels[:32])
+    assert np.array_equal(faces.unlabeled.numpy(), pixels[:32])
     assert torch.equal(faces.folds[32:], five_folds(32))
     assert faces.md5 == {"fer2013.csv": hashlib.md5((folder / "fer2013" / "fer2013.csv").read_bytes()).hexdigest()}
 
@@ -150,7 +150,7 @@ def test_the_second_file_of_training_faces_may_be_left_out(tmp_path, monkeypatch
     images = made_npz(tmp_path, monkeypatch)
     faces = load_fer2013(tmp_path)
     assert np.array_equal(faces.images.numpy(), images.reshape(12, 2304))
-    assert len(faces.train) == 2
+    assert len(faces.unlabeled) == 2
     assert list(faces.md5) == ["faces48.npz"]
 
 

@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 import torch
 
-from gan_repro.cifar10 import as_shown, global_contrast_normalize
+from gan_repro.cifar10 import as_shown
+from gan_repro.contrast import global_contrast_normalize
 from gan_repro.data import to_unit
 from gan_repro.figures import COLOURS, figure_2, image_grid, nearest_training_images
 

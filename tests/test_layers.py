@@ -112,9 +112,3 @@ def test_learning_moves_and_limits_every_fully_connected_layer_in_blocks_of_any_
     for parameter, v, moved in zip(net.parameters(), velocity.parameters(), expected, strict=True):
         assert_close(parameter.detach(), moved, rtol=0, atol=2e-7)
         assert_close(v, torch.full_like(v, 0.5 * 0.01 - 0.1 * 2.0))
-
-
-def test_the_released_limit():
-    weight = torch.full((3, 4), 9.0)
-    limit_column_norms(weight)
-    assert_close(torch.linalg.vector_norm(weight, dim=1), torch.full((3,), 1.9365))

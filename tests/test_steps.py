@@ -20,7 +20,7 @@ SMALLEST_NORMAL = torch.finfo(torch.float32).tiny
 LOSSES = ("nonsaturating", "minimax")
 
 
-def one_pass_gradients(G, D, x, z, masks, **losses):
+def update_as_gradients(G, D, x, z, masks, **losses):
     """What the update takes for the gradients: with lr 1, momentum 0, the velocities are minus them. In `.grad`."""
     if masks is None:
         masks = [torch.ones(2 * len(x), width, dtype=x.dtype) for width in D.input_widths]
@@ -157,7 +157,7 @@ def test_gradients_replace_what_was_there_and_move_no_weight():
 def test_one_pass_gives_the_gradients_of_two_passes(with_masks, generator_loss, d_loss_scale, seed):
     case, losses = Case(with_masks=with_masks, seed=seed), {"generator_loss": generator_loss}
     losses["d_loss_scale"] = d_loss_scale
-    two, one = case.gradients(two_pass_gradients, **losses), case.gradients(one_pass_gradients, **losses)
+    two, one = case.gradients(two_pass_gradients, **losses), case.gradients(update_as_gradients, **losses)
     for name, expected in two.items():
         assert expected.abs().max() > 1e-6, name  # or the comparison would be of zeros
         assert (one[name] - expected).norm() <= 1e-6 * expected.norm(), name
@@ -166,7 +166,7 @@ def test_one_pass_gives_the_gradients_of_two_passes(with_masks, generator_loss, 
 def test_one_pass_returns_the_same_logits_as_two(with_masks):
     case, losses = Case(with_masks=with_masks), {"generator_loss": "minimax", "d_loss_scale": 0.5}
     one, two = (
-        form(case.G, case.D, case.x, case.z, case.masks, **losses) for form in (one_pass_gradients, two_pass_gradients)
+        form(case.G, case.D, case.x, case.z, case.masks, **losses) for form in (update_as_gradients, two_pass_gradients)
     )
     assert_close(one, two)
     assert [part.shape for part in one] == [(M, 1), (M, 1)]
@@ -182,7 +182,7 @@ def test_one_pass_holds_at_the_released_sizes_on_real_digits(mnist, generator_lo
     z = torch.rand(20, 100, dtype=torch.float64, generator=generator) * 2 - 1
     masks = [mask.double() for mask in dropout_masks(0, "masks", 0, 40, D.input_widths, (0.8, 0.5, 0.5))]
     gradients = []
-    for form in (one_pass_gradients, two_pass_gradients):
+    for form in (update_as_gradients, two_pass_gradients):
         form(G, D, x, z, masks, generator_loss=generator_loss, d_loss_scale=0.5)
         gradients.append([parameter.grad for net in (G, D) for parameter in net.parameters()])
     for one, two in zip(*gradients, strict=True):
@@ -209,7 +209,7 @@ def test_a_maximum_that_two_pieces_share_is_treated_alike_in_one_pass_and_in_two
     with torch.no_grad():
         case.D.h0.weight[NUM_UNITS : 2 * NUM_UNITS] = case.D.h0.weight[:NUM_UNITS]  # two pieces of each unit are one
         case.D.h0.bias[NUM_UNITS : 2 * NUM_UNITS] = case.D.h0.bias[:NUM_UNITS]
-    one, two = (case.gradients(form, **losses) for form in (one_pass_gradients, two_pass_gradients))
+    one, two = (case.gradients(form, **losses) for form in (update_as_gradients, two_pass_gradients))
     assert_close(one, two, rtol=1e-9, atol=1e-12)
 
 
@@ -224,7 +224,7 @@ def test_a_maximum_that_two_pieces_share_is_treated_alike_in_one_pass_and_in_two
 def check_in_float32(case: Case, generator_loss: str, d_loss_scale: float = 0.5) -> dict[str, torch.Tensor]:
     """Compare with two passes in float64 at the same numbers, norm by norm; returns the true gradients."""
     losses = {"generator_loss": generator_loss, "d_loss_scale": d_loss_scale}
-    one = case.gradients(one_pass_gradients, **losses)
+    one = case.gradients(update_as_gradients, **losses)
     plain = case.gradients(two_pass_gradients, **losses)
     reference = case.in_float64().gradients(two_pass_gradients, **losses)
     for name, expected in reference.items():
@@ -274,7 +274,7 @@ def test_neither_excuse_is_needed_at_logits_near_60(with_masks, generator_loss, 
     logits = torch.cat([sign * size for sign, size in zip(signs, sizes, strict=True)])
     case = Case(with_masks=with_masks, dtype=torch.float32).aim(logits)
     losses = {"generator_loss": generator_loss, "d_loss_scale": 0.5}
-    one = case.gradients(one_pass_gradients, **losses)
+    one = case.gradients(update_as_gradients, **losses)
     for name, expected in case.in_float64().gradients(two_pass_gradients, **losses).items():
         if (signs, name) != ((-1, 1), "D.y.bias"):  # whose terms do cancel
             assert expected.norm() > 1e-35
@@ -302,7 +302,7 @@ def test_logits_beyond_float64s_exponentials_still_give_finite_gradients(generat
         check_in_float32(case, generator_loss)
 
 
-@pytest.mark.parametrize("form", [one_pass_gradients, two_pass_gradients])
+@pytest.mark.parametrize("form", [update_as_gradients, two_pass_gradients])
 def test_a_weight_that_is_nan_gives_gradients_that_are_nan_rather_than_numbers(form):
     case = Case(with_masks=True)
     with torch.no_grad():

@@ -43,8 +43,8 @@ def test_a_file_of_the_right_form_gives_its_own_folds(tmp_path):
     assert faces.md5 == {"TFD_48x48.mat": md5_of(tmp_path / "tfd" / "TFD_48x48.mat")}
     pixels = np.stack([[image[r, c] for r in range(48) for c in range(48)] for image in arrays["images"]])
     assert np.array_equal(faces.images.numpy(), pixels)
-    assert np.array_equal(faces.train.numpy(), pixels[arrays["folds"][:, 0] == 0])
-    assert len(faces.train) == NUM_UNLABELED
+    assert np.array_equal(faces.unlabeled.numpy(), pixels[arrays["folds"][:, 0] == 0])
+    assert len(faces.unlabeled) == NUM_UNLABELED
     for i in range(5):
         column = arrays["folds"][:, i]
         for value, part in zip((1, 2, 3), faces.fold(i), strict=True):
