@@ -61,6 +61,14 @@ OURS = (
 FOLDERS = tuple(dict.fromkeys(folder for folder, _, _ in OURS))
 
 
+LOST = 0.01  # mean probability of data that D gives to samples, in the last epoch
+
+
+def is_lost(run: Record) -> bool:
+    """Whether D won for good, so that G learned nothing more: its score tells nothing of the others'."""
+    return run["history"][-1]["D_G_z"] < LOST
+
+
 def describe_runs(runs: list[Record], name: str) -> str:
     """Which epochs of which runs a number is of, in words. The runs differ in their seeds."""
     epochs, run = sorted(run["metrics"][name]["epoch"] for run in runs), runs[0]
@@ -111,8 +119,10 @@ def our_columns(runs: list[Record], name: str, oracle: dict[str, Any] | None = N
 
     between seeds: standard deviation of the score between seeds; between draws: of one G's score between draws of its
     10,000 samples, the root mean square over seeds; oracle: the score of real data. "–" where there is nothing to
-    compare.
+    compare. Runs in which G was lost are counted, but not in the mean, unless there are no others.
     """
+    num_seeds, num_lost = len(runs), sum(map(is_lost, runs))
+    runs = [run for run in runs if not is_lost(run)] or runs
     scores = [run["metrics"][name]["test"] for run in runs]
 
     def mean(grid: str, key: str) -> float:
@@ -126,7 +136,7 @@ def our_columns(runs: list[Record], name: str, oracle: dict[str, Any] | None = N
         "sigma": ", ".join(sorted({f"{score['authors']['sigma']:.4f}" for score in scores})),
         "fine grid": nats(mean("fine", "log_likelihood"), mean("fine", "standard_error")),
         "below real data": f"{oracle['authors']['log_likelihood'] - ours:.1f}" if oracle else "–",
-        "seeds": str(len(runs)),
+        "seeds": f"{num_seeds}, {num_lost} lost" if num_lost else str(num_seeds),
         "between seeds": f"{statistics.stdev(log_likelihoods):.1f}" if len(log_likelihoods) > 1 else "–",
         "between draws": f"{math.sqrt(statistics.fmean(s**2 for s in noise)):.1f}" if noise else "–",
         "source": describe_runs(runs, name),
@@ -143,7 +153,8 @@ def between_draws(run: Record, name: str) -> float | None:
 
 
 def seeds(results: Path = RESULTS) -> pd.DataFrame:
-    """Every run of record: its length, and the test scores of G and of the average at their best epochs, in nats."""
+    """Every run of record: its length, the test scores of G and of the average at their best epochs, in nats, and the
+    mean probability that D gave to samples in its last epoch: near 0 where G was lost."""
     rows = []
     for folder in FOLDERS:
         for run in all_records(results / folder):
@@ -153,6 +164,7 @@ def seeds(results: Path = RESULTS) -> pd.DataFrame:
                 row[f"{label}: epoch"] = run["metrics"][name]["epoch"]
                 row[label] = nats(test["authors"]["log_likelihood"], test["authors"]["standard_error"])
                 row[f"{label}, fine grid"] = nats(test["fine"]["log_likelihood"], test["fine"]["standard_error"])
+            row["last D(G(z))"] = f"{run['history'][-1]['D_G_z']:.3f}"
             rows.append(row)
     return pd.DataFrame(rows)
 

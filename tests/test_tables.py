@@ -67,6 +67,27 @@ def test_the_faster_recipe_and_each_kind_of_spread_have_their_places_in_table_1(
     assert list(listed["seed"]) == [0, 1] and list(listed["G"]) == [nats(100.0, error), nats(106.0, error)]
 
 
+def test_runs_in_which_g_was_lost_are_counted_and_listed_but_not_averaged(small_run, tmp_path):
+    record, _, _ = small_run
+    (tmp_path / "mnist_fast").mkdir()
+
+    def rows_with(*last_D_G_z):
+        for seed, value in enumerate(last_D_G_z):
+            other = json.loads(json.dumps(record)) | {"seed": seed}
+            other["config"] |= {"seed": seed, "lr_decay": 1.00004}
+            other["history"][-1]["D_G_z"] = value
+            other["metrics"]["G"]["test"]["authors"]["log_likelihood"] = 100.0 + 10 * seed
+            (tmp_path / "mnist_fast" / f"seed{seed}.json").write_bytes(encode(other))
+        return table1(tmp_path).set_index("model").loc["Adversarial nets, faster decay"]
+
+    row = rows_with(0.4, 0.4, 0.009)
+    assert row["ours"].startswith("105.0 ±") and row["seeds"] == "3, 1 lost"
+    assert row["between seeds"] == f"{10 / 2**0.5:.1f}"
+    assert list(seeds(tmp_path)["last D(G(z))"]) == ["0.400", "0.400", "0.009"]
+    row = rows_with(0.001, 0.002, 0.009)
+    assert row["ours"].startswith("110.0 ±") and row["seeds"] == "3, 3 lost"
+
+
 def test_generated_text_goes_between_its_markers_and_nowhere_else():
     text = "a\n<!-- t -->\nold\n<!-- end t -->\nb\n"
     assert between_markers(text, "t", "new") == "a\n<!-- t -->\nnew\n<!-- end t -->\nb\n"
