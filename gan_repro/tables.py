@@ -69,6 +69,11 @@ def is_lost(run: Record) -> bool:
     return run["history"][-1]["D_G_z"] < LOST
 
 
+def learned(runs: list[Record]) -> list[Record]:
+    """The runs in which G was not lost; all, if there are no others."""
+    return [run for run in runs if not is_lost(run)] or runs
+
+
 def describe_runs(runs: list[Record], name: str) -> str:
     """Which epochs of which runs a number is of, in words. The runs differ in their seeds."""
     epochs, run = sorted(run["metrics"][name]["epoch"] for run in runs), runs[0]
@@ -122,7 +127,7 @@ def our_columns(runs: list[Record], name: str, oracle: dict[str, Any] | None = N
     compare. Runs in which G was lost are counted, but not in the mean, unless there are no others.
     """
     num_seeds, num_lost = len(runs), sum(map(is_lost, runs))
-    runs = [run for run in runs if not is_lost(run)] or runs
+    runs = learned(runs)
     scores = [run["metrics"][name]["test"] for run in runs]
 
     def mean(grid: str, key: str) -> float:
