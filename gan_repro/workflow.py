@@ -30,6 +30,7 @@ READS = {
     "01_theory": [],
     "02_one_dimensional_gan": [],
     "03_mnist": [],
+    "07_interpolation": RECORD,
     "08_parzen_window": RECORD,
     "13_table1": ["mnist/seed0.json", ORACLES, BY_NUM_SAMPLES],
 }
