@@ -153,7 +153,7 @@ def bars_of(section: Section, ax: Axes) -> Axes:
     where a row is bare matrix products, its median time written at the end."""
     multiples = [times_reference(section, name) for name in section.seconds]
     whiskers = [[m.median - m.lower for m in multiples], [m.upper - m.median for m in multiples]]
-    bare = [name in section.gflop for name in section.seconds]
+    bare = [name in (section.gflop if section.bare is None else section.bare) for name in section.seconds]
     bars = ax.barh(
         list(section.seconds),
         [multiple.median for multiple in multiples],

@@ -21,6 +21,8 @@ class Effort:
     num_images: int = 10_000  # scored by Parzen (Section 5), a tenth as many choose sigma
     num_samples: int = 10_000  # of G, in the Parzen window (Section 5)
     num_slice: int = 50  # images that the slow peers of Parzen score; their times are scaled up
+    width_of_pairs: float = 1.0  # of the faces' and CIFAR-10 pairs, as a fraction of the released
+    num_photographs: int = 40_000  # the authors' CIFAR-10 split, among which neighbours are sought
     num_neighbours: int = 1_000  # samples whose nearest training images are sought, as 03_mnist does
     steps_side_by_side: int = 300
     largest_product: int = 2048  # rows and columns of the matrices that show the machine's best rate
@@ -63,6 +65,7 @@ class Section:
     seconds: Mapping[str, Sequence[float]]  # of each row, one a round
     reference: str  # the row that the others are shown as multiples of, such as bare matrix products
     gflop: Mapping[str, float] = field(default_factory=dict)  # 10^9 floating-point operations, where they are counted
+    bare: Sequence[str] | None = None  # rows that are matrix products and nothing else; None: all with a count
     bars: Sequence[Bar] = ()
 
 

@@ -4,15 +4,16 @@ import pytest
 import torch
 from sklearn.neighbors import KernelDensity
 from torch.testing import assert_close
-from torch.utils.flop_counter import FlopCounterMode
 
 from benchmarks import __main__ as command
 from benchmarks.others import OtherPrograms
+from benchmarks.pairs import flop_of as flop_of_work
+from benchmarks.pairs import new_game
 from benchmarks.parzen_protocol import authors_formula
 from benchmarks.products import bare_products, flop_of
 from benchmarks.timing import Bar, Effort, Growth, Section, Spread, interleaved, ratio
 from benchmarks.tutorial import TutorialLoop
-from gan_repro.config import TrainingConfig
+from gan_repro.config import RELEASED, TrainingConfig
 from gan_repro.game import Game
 from gan_repro.models import Discriminator, Generator
 from gan_repro.parzen import parzen_log_likelihood
@@ -27,6 +28,8 @@ SMALLEST = Effort(
     num_samples=100,
     num_slice=10,
     num_neighbours=20,
+    num_photographs=200,
+    width_of_pairs=0.01,
     slow_rounds=1,
     steps_side_by_side=1,
     largest_product=100,
@@ -40,7 +43,7 @@ def test_a_run_times_all_rows_and_writes_what_it_prints(tmp_path, capsys):
     command.run(SMALLEST, tmp_path / "bench.json")
     printed = capsys.readouterr().out
     record = json.loads((tmp_path / "bench.json").read_text())
-    assert [len(section["rows"]) for section in record["sections"]] == [6, 6, 4, 5, 3, 3, 3]
+    assert [len(section["rows"]) for section in record["sections"]] == [6, 6, 4, 5, 3, 2, 10, 3, 3]
     for section in record["sections"]:
         assert section["reference"] in section["rows"]
         for row in section["rows"].values():
@@ -49,7 +52,7 @@ def test_a_run_times_all_rows_and_writes_what_it_prints(tmp_path, capsys):
     assert all(set(growth["seconds"]) == {"100", "200"} for growth in record["growth"][:2])
     parts = [*record["sections"], *record["growth"], {"bars": record["memory"]}]
     bars = [bar for part in parts for bar in part["bars"]]
-    assert len(bars) == 3 + 3 + 2 + 2 + 1 + 3 + 5
+    assert len(bars) == 3 + 3 + 2 + 1 + 2 + 1 + 3 + 5
     for bar in bars:
         assert f"{bar['name']} " in printed
         assert bar["met"] == (bar.get("at_least", -1e9) <= bar["median"] <= bar.get("at_most", 1e9))
@@ -149,14 +152,6 @@ def test_the_peers_of_parzen_compute_what_ours_does():
     assert_close(torch.from_numpy(theirs).float(), ours, rtol=1e-4, atol=1e-3)
 
 
-def counted_flop(work):
-    """By torch's counter, which leaves out addmm_ unless told its formula: the step adds to its velocities by it."""
-    formulas = {torch.ops.aten.addmm_: lambda result, left, right, **_: 2 * left[0] * left[1] * right[1]}
-    with FlopCounterMode(display=False, custom_mapping=formulas) as counter:
-        work()
-    return counter.get_total_flops()
-
-
 def test_the_list_of_products_is_what_a_step_needs():
     g0, g1, g2 = 100 * 1200, 1200 * 1200, 1200 * 784  # weights of G's layers
     d0, d1, d2 = 784 * 1200, 240 * 1200, 240  # of D's
@@ -164,12 +159,22 @@ def test_the_list_of_products_is_what_a_step_needs():
     of_D_on_fake = 3 * (d0 + d1 + d2) - d2  # the derivative of a logit by its inputs is the weight itself
     of_D_on_data = 3 * (d0 + d1 + d2) - d2 - d0  # the data want no gradient
     assert flop_of() == 2 * 100 * (of_G + of_D_on_fake + of_D_on_data) == 2_763_072_000
-    assert counted_flop(bare_products()) == flop_of()
+    assert flop_of_work(bare_products()) == flop_of()
 
 
 def test_our_step_computes_these_products_and_no_other():
     game = Game(TrainingConfig(num_train=100), torch.zeros(100, 784, dtype=torch.uint8))
-    assert counted_flop(game.update) == flop_of()
+    assert flop_of_work(game.update) == flop_of()
+
+
+@pytest.mark.parametrize("pair", [pair for pair in RELEASED if pair not in ("mnist", "cifar10_conv")])
+def test_a_step_of_the_fully_connected_pairs_needs_the_products_of_one_pass(pair):
+    game = new_game(pair, SMALLEST)
+    weights = {name: [p.numel() for p in getattr(game, name).parameters() if p.dim() == 2] for name in ("G", "D")}
+    of_G = 3 * sum(weights["G"]) - weights["G"][0]  # z wants no gradient
+    # Data rows want no gradient of their pixels, but get one: autograd passes both halves of D's rows back together.
+    of_D = 2 * 3 * sum(weights["D"])
+    assert flop_of_work(game.update) == 2 * 100 * (of_G + of_D)
 
 
 def test_the_tutorial_loop_trains_the_same_pair():
