@@ -12,7 +12,7 @@ from filelock import FileLock, Timeout
 
 from gan_repro.dependencies import module_modules, notebook_modules, training_fingerprint
 from gan_repro.paths import ROOT
-from gan_repro.workflow import AS_IS, READS, WRITES, SettingsError, check_folder, check_places
+from gan_repro.workflow import AS_IS, READS, READS_OF_RECORD, WRITES, SettingsError, check_folder, check_places
 from gan_repro.workflow import parameter_types, settings_path, variant
 
 SEEDS = {"released": [0, 1], "fast": [0, 1, 2, 3, 4]}  # of record: settings/released and settings/fast
@@ -113,6 +113,7 @@ for name, reads in READS.items():
             data=DATA,
             lock="requirements.lock",
             results=[f"results/{{settings}}/{file}" for file in reads],
+            of_record=READS_OF_RECORD.get(name, []),
         output:
             notebook=f"executed/{{settings}}/{name}.ipynb",
             results=[f"results/{{settings}}/{file}" for file in WRITES.get(name, [])],

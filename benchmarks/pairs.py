@@ -56,7 +56,7 @@ def samples(game: Game, z: Tensor) -> Tensor:
 
 
 def flop_of(work) -> int:
-    """By torch's counter, which leaves out addmm_ unless told its formula: by it the MNIST step adds to its velocities."""
+    """By torch's counter, which leaves out addmm_ unless told its formula; the MNIST step adds to its velocities so."""
     formulas = {torch.ops.aten.addmm_: lambda result, left, right, **_: 2 * left[0] * left[1] * right[1]}
     with FlopCounterMode(display=False, custom_mapping=formulas) as counter:
         work()
