@@ -1,4 +1,4 @@
-"""`python -m benchmarks`: time everything (a quarter of an hour) and print a table; JSON and plot go to results/quick/.
+"""`python -m benchmarks`: time everything (some twenty minutes) and print a table; JSON and plot go to results/quick/.
 
 The figures of record, results/bench.json and results/bench.png, are made on a machine that does nothing else by
 `GLIBC_TUNABLES=glibc.malloc.hugetlb=1 python -m benchmarks --record` (make sets that variable by itself). Where other

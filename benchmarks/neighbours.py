@@ -44,7 +44,7 @@ def measure_photographs(effort: Effort) -> Section:
     }
     seconds = interleaved(rows, effort.slow_rounds)
     return Section(
-        title=f"Nearest of {len(train):,} photographs to {len(samples):,} samples; {effort.slow_rounds} rounds",
+        title=f"Nearest of {len(train):,} photographs to {len(samples):,} samples, {torch.get_num_threads()} thread(s)",
         seconds=seconds,
         reference=PRODUCTS,
         gflop={PRODUCTS: 2 * len(samples) * train.numel() / 1e9},

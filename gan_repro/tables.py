@@ -61,11 +61,11 @@ OURS = (
 FOLDERS = tuple(dict.fromkeys(folder for folder, _, _ in OURS))
 
 
-LOST = 0.01  # mean probability of data that D gives to samples, in the last epoch
+LOST = 0.01  # ours: mean probability of data that D gives to samples, in the last epoch
 
 
 def is_lost(run: Record) -> bool:
-    """Whether D won for good, so that G learned nothing more: its score tells nothing of the others'."""
+    """Whether D was still winning outright in the last epoch. It looks at D alone, not at a score."""
     return run["history"][-1]["D_G_z"] < LOST
 
 

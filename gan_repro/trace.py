@@ -15,7 +15,7 @@ from gan_repro.config import TrainingConfig
 from gan_repro.paths import BY_NUM_SAMPLES, ORACLES, RESULTS
 from gan_repro.records import not_as_released, record_paths
 from gan_repro.results import ResultsError, read_results, relative
-from gan_repro.tables import FOLDERS, OURS, TABLES, paths_of_row
+from gan_repro.tables import FOLDERS, OURS, TABLES, is_lost, paths_of_row
 
 LABELS = {  # the columns that tell a table's rows apart
     "table 1": ["model"],
@@ -69,6 +69,8 @@ def describe(path: Path) -> list[str]:
         lines.append(f"  {contents['epochs']} epochs, stopped by {contents['stopped_by']}; best {ends}")
         what = "weights" if "weights" in contents else "samples"
         lines.append(f"  {what} {contents[what]['file']}  (sha256 {contents[what]['sha256'][:12]}...)")
+        if is_lost(contents):
+            lines.append("  G was lost: counted among the seeds, not in the mean")
         lines += trained_by(contents)
     elif kind == "scores":
         lines.append("  " + ", ".join(f"{key} {value}" for key, value in contents["parameters"].items()))

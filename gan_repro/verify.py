@@ -25,7 +25,7 @@ RERUNS = {  # what the kept weights cannot show, and what shows it
     "table 1, between draws": ".venv/bin/python -m gan_repro.verify --redraws (half a minute a seed more)",
     "samples": ".venv/bin/python -m gan_repro.notebooks 08_parzen_window (minutes)",
     "costs, epochs, stopped by": "facts of the trainings themselves, made again with them (hours a seed)",
-    "speed": "make bench (a quarter of an hour on a machine that does nothing else)",
+    "speed": "make bench (some twenty minutes on a machine that does nothing else)",
 }
 
 
