@@ -143,7 +143,7 @@ def learn(net: nn.Module, velocity: nn.Module, *, lr: float, momentum: float, ma
     limit on the norms of fully connected layers, if there is one.
 
     A few rows at a time, from the first operation to the last: of the large nets, whose weights do not fit in a cache,
-    memory is read once and not five times, and an update takes half the time.
+    memory is then read once and not at every operation.
     """
     for weight, v in zip(net.parameters(), velocity.parameters(), strict=True):
         rows = max(1, BLOCK * len(weight) // weight.numel())
