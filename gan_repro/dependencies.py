@@ -7,7 +7,7 @@ Both are read from the code's text, so nothing is imported or run: the workflow 
 import ast
 import hashlib
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import cache
 from importlib.util import resolve_name
 from pathlib import Path
@@ -19,6 +19,8 @@ PLUMBING = {"__init__", "checkpoints", "dependencies", "download", "files", "pat
 # These score a run while it trains, and again when its record is written. A change of them rescores a finished run and
 # does not train it anew; the epoch that was chosen stays the one that the run's own scores chose.
 SCORING = {"faces", "parzen", "scoring"}
+# A process that lasts for hours goes on with the code that it imported, whatever becomes of the files.
+AT_START = {path: path.read_text() for path in sorted((ROOT / "gan_repro").rglob("*.py"))}
 
 
 def notebook_modules(notebook: Path) -> list[Path]:
@@ -31,11 +33,11 @@ def module_modules(name: str) -> list[Path]:
     return closure({name})
 
 
-@cache  # a process goes on with the code that it began with
+@cache
 def code_fingerprints() -> dict[str, str]:
     """A fingerprint for each module that decides what a training computes and what score it gets."""
     modules = {".".join(path.relative_to(ROOT).with_suffix("").parts[1:]): path for path in trained_by()}
-    return {name: fingerprint(path.read_text()) for name, path in modules.items() if name not in PLUMBING}
+    return {name: fingerprint(AT_START[path]) for name, path in modules.items() if name not in PLUMBING}
 
 
 def training_fingerprint() -> str:
@@ -45,7 +47,7 @@ def training_fingerprint() -> str:
 
 
 def trained_by() -> list[Path]:
-    return module_modules("gan_repro.training")
+    return closure({"gan_repro.training"}, read=AT_START.__getitem__)
 
 
 def fingerprint(code: str) -> str:
@@ -100,7 +102,7 @@ def imports(code: str, package: str = "gan_repro") -> Iterator[str]:
         yield from (name for name in names if name.split(".")[0] == "gan_repro")
 
 
-def closure(names: set[str]) -> list[Path]:
+def closure(names: set[str], read: Callable[[Path], str] = Path.read_text) -> list[Path]:
     """The files of the modules with these names, of the packages they lie in, and of all that these import."""
     found: set[Path] = set()
     waiting = list(names)
@@ -112,5 +114,5 @@ def closure(names: set[str]) -> list[Path]:
             if path not in found and path.exists():  # else it is the name of a function or class in a module
                 found.add(path)
                 package = parts[:end] if folder.is_dir() else parts[: end - 1]
-                waiting += imports(path.read_text(), ".".join(package))
+                waiting += imports(read(path), ".".join(package))
     return sorted(found)

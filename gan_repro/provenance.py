@@ -68,6 +68,4 @@ def _git(*arguments: str) -> str:
     return subprocess.run(["git", *arguments], cwd=ROOT, capture_output=True, text=True, check=True).stdout.strip()
 
 
-# Asked at once: a process that lasts for hours goes on with the code that it imported, whatever becomes of the files.
-commit()
-code_fingerprints()
+commit()  # asked at once: see dependencies.AT_START
