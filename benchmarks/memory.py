@@ -12,8 +12,8 @@ from benchmarks.mnist_step import made_images
 from benchmarks.parzen_protocol import made_inputs, protocol
 from benchmarks.timing import Bar, Effort, Spread
 from gan_repro.config import TrainingConfig
-from gan_repro.figures import nearest_training_images
 from gan_repro.game import Game
+from gan_repro.memorisation import nearest_training_images
 from gan_repro.paths import ROOT
 
 CLEAR_REFS = Path("/proc/self/clear_refs")  # where it is missing, the peak cannot be taken

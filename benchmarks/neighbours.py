@@ -7,7 +7,7 @@ from benchmarks.mnist_step import made_images
 from benchmarks.timing import Bar, Effort, Section, interleaved, spread
 from gan_repro.contrast import global_contrast_normalize
 from gan_repro.data import to_unit
-from gan_repro.figures import nearest_training_images
+from gan_repro.memorisation import nearest_training_images
 
 OURS, PRODUCTS, SKLEARN = "nearest_training_images", "its matrix products, bare", "scikit-learn's NearestNeighbors"
 

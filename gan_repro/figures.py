@@ -1,6 +1,7 @@
 """One look for all figures: the same colour for p_data, p_g and D everywhere, readable in grey and at half size."""
 
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import matplotlib.pyplot as plt
 import seaborn as sns
@@ -10,6 +11,7 @@ from torch import Tensor
 from torchvision.utils import make_grid
 
 from gan_repro.data import to_unit
+from gan_repro.memorisation import nearest_training_images
 
 COLOURS = {"p_data": "#111111", "p_g": "#1b7f5c", "D": "#3b6fd4", "average": "#c2571a", "grey": "#8c8c8c"}
 LINES = {"p_data": ":", "p_g": "-", "D": "--", "average": "-.", "grey": (0, (4, 1))}  # so that colour is never needed
@@ -36,24 +38,6 @@ def image_grid(images: Tensor, ax: Axes, *, columns: int, value_range: tuple[flo
     return ax
 
 
-def nearest_training_images(
-    samples: Tensor, train: Tensor, chunk_size: int = 10_000, *, see: Callable[[Tensor], Tensor] = to_unit
-) -> Tensor:
-    """For each sample its nearest training image in squared L2, as the authors' show_samples scripts find it.
-
-    samples: (n, d) as G draws them; train: (N, d) uint8; see: what D sees of bytes, of CIFAR-10 their normalisation.
-    Returns the rows' numbers in train, (n,) int64. Exact.
-    """
-    best = torch.full((len(samples),), torch.inf)
-    rows = torch.zeros(len(samples), dtype=torch.int64)
-    for start in range(0, len(train), chunk_size):
-        distance = torch.cdist(samples, see(train[start : start + chunk_size]))  # (n, chunk)
-        nearest = distance.min(dim=1)
-        closer = nearest.values < best
-        best[closer], rows[closer] = nearest.values[closer], nearest.indices[closer] + start
-    return rows
-
-
 def figure_2(
     samples: Tensor,
     train: Tensor,
@@ -64,7 +48,7 @@ def figure_2(
 ) -> Axes:
     """Figure 2: rows of five samples, then the training example nearest to the fifth, set off by a line.
 
-    samples: (5 * rows, d), fair draws; train: (N, d) uint8; see: as in `nearest_training_images`; as_pictures: what
+    samples: (5 * rows, d), fair draws; train: (N, d) uint8; see: as in `memorisation`; as_pictures: what
     makes (n, d) images into ones that `image_grid` takes, where they are not grey and in [0, 1].
     """
     fifth = samples[4::5]
@@ -84,3 +68,19 @@ def plot_curves(
         ax.plot(x, y, label=label, color=COLOURS[role], linestyle=LINES[role], linewidth=linewidth)
     ax.legend()
     return ax
+
+
+def plot_training(record: dict[str, Any], axes: Sequence[Axes]) -> None:
+    """A record's history: what D gives to data and to samples on axes[0], the validation scores on axes[1]."""
+    history = record["history"]
+    epochs = [row["epoch"] for row in history]
+    players = {"D(x), data": "D_x", "D(G(z)), samples": "D_G_z"}
+    curves = {label: [row[key] for row in history] for label, key in players.items()}
+    plot_curves(axes[0], epochs, curves, ["D", "p_g"])
+    axes[0].axhline(0.5, color="0.6", linewidth=1)
+    axes[0].set(xlabel="epoch", ylabel="mean probability of data", ylim=(0, 1))
+    scored = [row for row in history if "G" in row]
+    generators = {"average of G's weights": "ema", "G": "G"}
+    curves = {label: [row[key]["authors"]["log_likelihood"] for row in scored] for label, key in generators.items()}
+    plot_curves(axes[1], [row["epoch"] for row in scored], curves, ["average", "p_g"])
+    axes[1].set(xlabel="epoch", ylabel="validation log-likelihood (nats)")

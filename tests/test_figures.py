@@ -10,7 +10,7 @@ import torch
 from gan_repro.cifar10 import as_shown
 from gan_repro.contrast import global_contrast_normalize
 from gan_repro.data import to_unit
-from gan_repro.figures import COLOURS, figure_2, image_grid, nearest_training_images
+from gan_repro.figures import COLOURS, figure_2, image_grid
 
 
 @pytest.fixture
@@ -18,18 +18,6 @@ def ax():
     fig, ax = plt.subplots()
     yield ax
     plt.close(fig)
-
-
-def test_nearest_training_images_are_those_of_a_search_by_hand(mnist):
-    train, samples = mnist.train[:500], to_unit(mnist.test[:20])
-    by_hand = [((to_unit(train).double() - sample.double()) ** 2).sum(dim=1).argmin().item() for sample in samples]
-    for chunk_size in (7, 100, 500, 1000):
-        assert nearest_training_images(samples, train, chunk_size).tolist() == by_hand
-
-
-def test_a_training_image_is_its_own_nearest_neighbour(mnist):
-    rows = torch.tensor([3, 250, 41])
-    assert nearest_training_images(to_unit(mnist.train[rows]), mnist.train[:300], 64).tolist() == rows.tolist()
 
 
 def test_figure_2_has_the_neighbour_of_the_fifth_sample_in_the_last_column(mnist, ax):
