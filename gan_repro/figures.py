@@ -25,8 +25,18 @@ def set_style() -> None:
     )
 
 
-def image_grid(images: Tensor, ax: Axes, *, columns: int, value_range: tuple[float, float] = (0.0, 1.0)) -> Axes:
-    """Images in rows of `columns`, none chosen by looks: images (n, 784) or (n, channels, height, width)."""
+def image_grid(
+    images: Tensor,
+    ax: Axes,
+    *,
+    columns: int,
+    value_range: tuple[float, float] = (0.0, 1.0),
+    numbered: bool = False,
+) -> Axes:
+    """Images in rows of `columns`, none chosen by looks: images (n, 784) or (n, channels, height, width).
+
+    numbered: write 1, 2, ... into their upper left corners, for someone who is to name some of them.
+    """
     if images.dim() == 2:
         side = round(images.shape[1] ** 0.5)
         images = images.reshape(-1, 1, side, side)
@@ -35,6 +45,11 @@ def image_grid(images: Tensor, ax: Axes, *, columns: int, value_range: tuple[flo
     )
     ax.imshow(sheet.permute(1, 2, 0), interpolation="nearest", aspect="equal")
     ax.set_axis_off()
+    for i in range(len(images) if numbered else 0):
+        row, column = divmod(i, columns)
+        height, width = images.shape[-2] + 2, images.shape[-1] + 2
+        box = {"boxstyle": "square,pad=0.1", "facecolor": "white", "edgecolor": "none", "alpha": 0.8}
+        ax.text(column * width + 3, row * height + 3, str(i + 1), size=7, va="top", color="#a00000", bbox=box)
     return ax
 
 

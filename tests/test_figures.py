@@ -10,7 +10,7 @@ import torch
 from gan_repro.cifar10 import as_shown
 from gan_repro.contrast import global_contrast_normalize
 from gan_repro.data import to_unit
-from gan_repro.figures import COLOURS, figure_2, image_grid
+from gan_repro.figures import COLOURS, figure_2, image_grid, plot_training
 
 
 @pytest.fixture
@@ -50,6 +50,28 @@ def test_an_image_grid_keeps_the_order_and_the_grey_levels(ax):
     (sheet,) = image_grid(images, ax, columns=3).images
     middle = np.asarray(sheet.get_array())[15::30, 15::30, 0][:2, :3]
     np.testing.assert_allclose(middle.ravel(), np.linspace(0, 1, 6), atol=1e-6)
+
+
+def test_a_numbered_grid_has_each_number_in_the_corner_of_its_image(ax):
+    image_grid(torch.zeros(5, 1, 48, 48), ax, columns=3, numbered=True)
+    assert [text.get_text() for text in ax.texts] == ["1", "2", "3", "4", "5"]
+    corners = [tuple(int(position) // 50 for position in text.get_position()) for text in ax.texts]
+    assert corners == [(0, 0), (1, 0), (2, 0), (0, 1), (1, 1)]
+    image_grid(torch.zeros(5, 1, 48, 48), plt.figure().add_subplot(), columns=3)
+    assert not plt.gca().texts
+    plt.close()
+
+
+def test_training_curves_are_those_of_the_history():
+    score = {"authors": {"log_likelihood": 5.0}}
+    history = [{"epoch": 1, "D_x": 0.6, "D_G_z": 0.4}, {"epoch": 2, "D_x": 0.7, "D_G_z": 0.3, "G": score, "ema": score}]
+    fig, axes = plt.subplots(1, 2)
+    plot_training({"history": history}, axes)
+    curves = {line.get_label(): list(line.get_ydata()) for line in axes[0].lines}
+    assert curves["D(x), data"] == [0.6, 0.7]
+    assert curves["D(G(z)), samples"] == [0.4, 0.3]
+    assert [(list(line.get_xdata()), list(line.get_ydata())) for line in axes[1].lines] == [([2], [5.0])] * 2
+    plt.close(fig)
 
 
 def test_colours_of_the_players_differ_in_grey():
