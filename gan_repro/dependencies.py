@@ -14,7 +14,8 @@ from pathlib import Path
 
 from gan_repro.paths import ROOT
 
-# What `training` imports, but decides no weight: a run is the same run after a change of these.
+TRAINER = "gan_repro.training"  # what trains the pairs
+# What it imports, but decides no weight: a run is the same run after a change of these.
 PLUMBING = {"__init__", "checkpoints", "dependencies", "download", "files", "paths", "progress", "provenance"}
 # These score a run while it trains, and again when its record is written. A change of them rescores a finished run and
 # does not train it anew; the epoch that was chosen stays the one that the run's own scores chose.
@@ -34,9 +35,12 @@ def module_modules(name: str) -> list[Path]:
 
 
 @cache
-def code_fingerprints() -> dict[str, str]:
-    """A fingerprint for each module that decides what a training computes and what score it gets."""
-    modules = {".".join(path.relative_to(ROOT).with_suffix("").parts[1:]): path for path in trained_by()}
+def code_fingerprints(trainer: str = TRAINER) -> dict[str, str]:
+    """A fingerprint for each module that decides what a training computes and what score it gets.
+
+    trainer: the module that trains, of the pairs or of other models.
+    """
+    modules = {".".join(path.relative_to(ROOT).with_suffix("").parts[1:]): path for path in trained_by(trainer)}
     return {name: fingerprint(AT_START[path]) for name, path in modules.items() if name not in PLUMBING}
 
 
@@ -46,8 +50,8 @@ def training_fingerprint() -> str:
     return short_hash(json.dumps(trains, sort_keys=True))
 
 
-def trained_by() -> list[Path]:
-    return closure({"gan_repro.training"}, read=AT_START.__getitem__)
+def trained_by(trainer: str = TRAINER) -> list[Path]:
+    return closure({trainer}, read=AT_START.__getitem__)
 
 
 def fingerprint(code: str) -> str:

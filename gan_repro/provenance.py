@@ -9,21 +9,22 @@ from typing import Any
 
 import torch
 
-from gan_repro.dependencies import code_fingerprints
+from gan_repro.dependencies import TRAINER, code_fingerprints
 from gan_repro.paths import ROOT
 
 # What a number may depend on: a change of tests, texts or other results makes no other number.
 DECIDES = ("gan_repro", "benchmarks", "notebooks", "settings", "Makefile", "Snakefile", "requirements.lock")
 
 
-def session(device: torch.device | str = "cpu") -> dict[str, Any]:
+def session(device: torch.device | str = "cpu", *, trainer: str = TRAINER) -> dict[str, Any]:
     """The commit, code, versions, machine and device of the computation that goes on now.
 
-    code: a fingerprint of each module that decides weights or scores, since a commit with "+" does not tell the code.
+    code: a fingerprint of each module that decides weights or scores, since a commit with "+" does not tell the code;
+    trainer: the module that trains.
     """
     return {
         "commit": commit(),
-        "code": dict(code_fingerprints()),
+        "code": dict(code_fingerprints(trainer)),
         "versions": versions(),
         "machine": machine(),
         "device": torch.device(device).type,

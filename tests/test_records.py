@@ -55,7 +55,7 @@ def test_a_finished_run_is_read_and_not_trained_again(small, small_run, mnist, m
 def test_a_finished_run_of_other_code_is_read_and_said_to_be_so(small, small_run, mnist, monkeypatch):
     _, path, runs = small_run
     now = code_fingerprints()
-    monkeypatch.setattr("gan_repro.provenance.code_fingerprints", lambda: now | {"game": "0" * 12})
+    monkeypatch.setattr("gan_repro.provenance.code_fingerprints", lambda *_: now | {"game": "0" * 12})
     lines = []
     reproduce(small, mnist, path.parent, runs=runs, show=lines.append)
     assert lines[1].startswith("since then changed: game. ")

@@ -532,7 +532,7 @@ def test_going_on_elsewhere_is_said_to_change_the_bits(mnist, tiny, tmp_path, ca
 
 def test_going_on_with_other_code_is_said_to_want_another_recipe(mnist, tiny, tmp_path, monkeypatch):
     now = code_fingerprints()
-    monkeypatch.setattr("gan_repro.provenance.code_fingerprints", lambda: now | {"game": "0" * 12})
+    monkeypatch.setattr("gan_repro.provenance.code_fingerprints", lambda *_: now | {"game": "0" * 12})
     train(replace(tiny, max_epochs=1), mnist, runs=tmp_path, show=None)
     monkeypatch.undo()
     with pytest.warns(UserWarning, match=r"goes on with other code of game: .* raise training\.RECIPE"):

@@ -1,0 +1,71 @@
+"""Train one model of Table 1's other rows from the command line: what the command in every record calls."""
+
+import argparse
+import sys
+from dataclasses import fields, replace
+from typing import Any
+
+from gan_repro.baselines.fit import MODELS, Fit, fit
+from gan_repro.data import load_mnist
+from gan_repro.download import DataError
+from gan_repro.fer2013 import load_fer2013
+from gan_repro.pairs import Images
+from gan_repro.paths import RESULTS, RUNS
+from gan_repro.tfd import load_tfd
+
+DATA = {"MNIST": load_mnist, "FER-2013": load_fer2013, "TFD": load_tfd}
+
+
+def with_fields(config: Any, given: dict[str, str]) -> Any:
+    """config with the fields of these names, which are taken out of given, read as their types."""
+    changed = {}
+    for field in fields(config):
+        if field.name in given:
+            before, text = getattr(config, field.name), given.pop(field.name)
+            try:
+                changed[field.name] = READERS[type(before)](text)
+            except (KeyError, ValueError):
+                raise ValueError(f"{field.name} is {text!r}: it must be like {before!r}") from None
+    return replace(config, **changed)
+
+
+READERS = {
+    int: int,
+    float: float,
+    bool: {"True": True, "False": False}.__getitem__,
+    tuple: lambda text: tuple(map(int, text.split(","))),
+}
+
+
+def parse(model: str, data: Images, words: list[str]) -> Fit:
+    """The settings that words like lr=0.1 make of a model's defaults, and of what the data are. Raises ValueError."""
+    if bad := [word for word in words if "=" not in word]:
+        raise ValueError(f"{bad[0]!r} is not a parameter: write name=value")
+    given = dict(word.split("=", 1) for word in words)
+    config = replace(MODELS[model][1], num_visible=data.train.shape[1])
+    config = with_fields(config, given)
+    sizes = {"num_train": min(50_000, len(data.train)), "num_valid": min(10_000, len(data.valid))}
+    settings = with_fields(Fit(model=model, model_config=config, **sizes), given)
+    if given:
+        raise ValueError(f"{model} has no parameter {', '.join(given)}")
+    return settings
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description="Train a model into results/again/ and runs/again/.")
+    parser.add_argument("model", choices=MODELS)
+    parser.add_argument("--data", choices=DATA, default="MNIST")
+    parser.add_argument(
+        "parameters", nargs="*", metavar="name=value", help="of fit.Fit and of the model's configuration"
+    )
+    arguments = parser.parse_args()
+    try:
+        data = DATA[arguments.data]()
+        settings = parse(arguments.model, data, arguments.parameters)
+        fit(settings, data, RESULTS / "again" / arguments.model, runs=RUNS / "again")
+    except (ValueError, DataError, RuntimeError) as error:
+        sys.exit(str(error))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,223 @@
+"""One run of a model of Table 1's other rows: trained, scored by the protocol that G is scored by, and recorded.
+
+A run resumes from the end of its last epoch with the bits of one that never stopped: every random number is a function
+of (seed, purpose, epoch).
+"""
+
+import hashlib
+import json
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, fields
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from gan_repro.baselines.cae import CAEConfig, StackedCAE
+from gan_repro.baselines.dbn import DBN, DBNConfig
+from gan_repro.baselines.gsn import GSN, GSNConfig
+from gan_repro.baselines.vae import VAE, VAEConfig
+from gan_repro.checkpoints import load_checkpoint, remove_unfinished, save_checkpoint
+from gan_repro.data import to_unit
+from gan_repro.faces import Faces
+from gan_repro.pairs import Images
+from gan_repro.paths import RUNS
+from gan_repro.provenance import session
+from gan_repro.results import read_results, relative, write_results, write_whole
+from gan_repro.scoring import NUM_VALID_FOR_SIGMA, REDRAWS, TEST_DRAW, VALIDATION_DRAW, parzen_scores, scores_over_folds
+from gan_repro.training import lock, score_of
+from gan_repro.weights import pack_samples
+
+RECIPE = 1  # to be raised where the same parameters begin to mean other draws or formulas
+MODELS = {  # class and configuration
+    "rbm": (DBN, DBNConfig(layers=(1000,), epochs=30)),
+    "dbn": (DBN, DBNConfig()),
+    "stacked_cae": (StackedCAE, CAEConfig()),
+    "deep_gsn": (GSN, GSNConfig()),
+    "vae": (VAE, VAEConfig()),
+}
+PURPOSES = {"weights": 0, "epoch": 1, "draw": 2}
+NUM_KEPT_SAMPLES = 500
+
+
+@dataclass(frozen=True, kw_only=True)
+class Fit:
+    """What decides a run, beside the data. model_config: of the model's own class, such as `gsn.GSNConfig`."""
+
+    model: str  # a key of MODELS
+    model_config: Any
+    seed: int = 0
+    num_train: int = 50_000  # the first training images, as the adversarial pair has them
+    num_valid: int = 10_000  # validation images that choose the epoch
+    num_samples: int = 10_000  # in a Parzen score (Section 5)
+    score_every: int = 5  # epochs between two validation scores; the last epoch is always scored
+
+    def __post_init__(self):
+        if self.model not in MODELS:
+            raise ValueError(f'model is "{self.model}": it must be one of {", ".join(MODELS)}')
+        if type(self.model_config) is not type(default := MODELS[self.model][1]):
+            wrong, right = type(self.model_config).__name__, type(default).__name__
+            raise ValueError(f"model_config is a {wrong}: {self.model} has a {right}")
+
+    def identity(self, data_md5: dict[str, str]) -> str:
+        """12 hexadecimal digits that change with all that decides the result but the code."""
+        return hashlib.sha256(json.dumps([RECIPE, asdict(self), data_md5], sort_keys=True).encode()).hexdigest()[:12]
+
+
+def rng_for(seed: int, purpose: str, number: int = 0) -> torch.Generator:
+    """The generator of one purpose: a function of seed, purpose and number alone."""
+    state = np.random.SeedSequence([seed, PURPOSES[purpose], number]).generate_state(1, np.uint64)[0]
+    return torch.Generator().manual_seed(int(state >> np.uint64(1)))  # which takes 63 bits
+
+
+def fit(
+    settings: Fit, data: Images, results: Path, *, runs: Path = RUNS, show: Callable[[str], None] | None = print
+) -> dict[str, Any]:
+    """The record of a run: read from results/seed<seed>.json if it stands there for these settings, else made.
+
+    results: the folder of the model's records. Trains from the run's last checkpoint below `runs`, if there is one.
+    Raises ValueError where there are fewer images than asked for, RuntimeError as `training.train` does, and
+    ResultsError where results holds the record of another run or cannot be written.
+    """
+    path = results / f"seed{settings.seed}.json"
+    if path.exists():
+        record = read_results(path, "baseline")
+        if (record["identity"], record["data_md5"]) == (settings.identity(data.md5), data.md5):
+            return record
+        raise ValueError(f"{relative(path)} is of other parameters: remove it, or give another folder of results")
+    folder = runs / f"{settings.model}-seed{settings.seed}-{settings.identity(data.md5)}"
+    with lock(folder):
+        remove_unfinished(folder)
+        return Fitter(settings, data, folder, show).run(path)
+
+
+class Fitter:
+    """The state of one run and the loop over it."""
+
+    def __init__(self, settings: Fit, data: Images, folder: Path, show: Callable[[str], None] | None):
+        for name, images in (("num_train", data.train), ("num_valid", data.valid)):
+            if getattr(settings, name) > len(images):
+                raise ValueError(f"{name} is {getattr(settings, name)}: there are only {len(images)} such images")
+        self.settings, self.data, self.folder = settings, data, folder
+        self.show = show or (lambda line: None)
+        self.x = to_unit(data.train[: settings.num_train])
+        self.model = MODELS[settings.model][0](settings.model_config, rng_for(settings.seed, "weights"))
+        self.history: list[dict[str, Any]] = []
+        self.sessions: list[dict[str, Any]] = []
+        self.seconds = 0.0
+        self.best: tuple[int, dict[str, Tensor]] | None = None  # epoch, and the model's state at its end
+
+    def run(self, path: Path) -> dict[str, Any]:
+        """From the last checkpoint, or the start, to the record at path."""
+        self.resume()
+        epochs = self.settings.model_config.epochs
+        if len(self.history) < epochs:
+            self.sessions.append(session(trainer=__name__) | {"from_step": len(self.history)})
+        while len(self.history) < epochs:
+            self.run_epoch()
+        return self.write(path)
+
+    def run_epoch(self) -> None:
+        s, epoch, began = self.settings, len(self.history), time.perf_counter()
+        row = {"epoch": epoch + 1} | self.model.train_epoch(self.x, epoch, rng_for(s.seed, "epoch", epoch))
+        if not all(value.isfinite().all() for value in self.model.state_dict().values()):
+            raise RuntimeError(f"a weight is not finite after epoch {epoch + 1}; a lower lr usually helps")
+        if row["epoch"] % s.score_every == 0 or row["epoch"] == s.model_config.epochs:
+            row["validation"] = self.validation_scores()
+            before = next((r["validation"] for r in self.history if self.best and r["epoch"] == self.best[0]), None)
+            if before is None or score_of(row["validation"]) > score_of(before):
+                self.best = row["epoch"], {key: value.clone() for key, value in self.model.state_dict().items()}
+        self.history.append(row)
+        self.seconds += time.perf_counter() - began
+        self.save()
+        told = [f"{name} {value:.4f}" for name, value in row.items() if isinstance(value, float)]
+        if "validation" in row:
+            told.append(f"validation {row['validation']['authors']['log_likelihood']:.1f} nats")
+        self.show(f"{s.model}, seed {s.seed}, epoch {row['epoch']}: {', '.join(told)} ({self.seconds:.0f} s)")
+
+    def validation_scores(self) -> dict[str, dict[str, float]]:
+        samples = self.model.draw(self.settings.num_samples, rng_for(self.settings.seed, "draw", VALIDATION_DRAW))
+        valid = self.data.valid[: self.settings.num_valid]
+        return parzen_scores(valid, valid[:NUM_VALID_FOR_SIGMA], samples)
+
+    def save(self) -> None:
+        optimizer = self.model.optimizer.state_dict()
+        tensors = {"model": self.model.state_dict(), "optimizer": optimizer, "best": self.best[1] if self.best else {}}
+        facts = {"history": self.history, "seconds": self.seconds, "sessions": self.sessions}
+        try:
+            save_checkpoint(self.folder, tensors, facts | {"best": self.best[0] if self.best else None})
+        except OSError as error:
+            raise RuntimeError(f"the checkpoint in {self.folder} cannot be written: {error.strerror}") from error
+
+    def resume(self) -> None:
+        if (saved := load_checkpoint(self.folder)) is None:
+            return
+        tensors, facts = saved
+        self.model.load_state_dict(tensors["model"])
+        self.model.optimizer.load_state_dict(tensors["optimizer"])
+        self.history, self.seconds, self.sessions = facts["history"], facts["seconds"], facts["sessions"]
+        self.best = (facts["best"], tensors["best"]) if facts["best"] else None
+
+    def write(self, path: Path) -> dict[str, Any]:
+        """Score the best epoch's model on the test images; write the record, and some samples beside it."""
+        s, (epoch, state) = self.settings, self.best
+        self.model.load_state_dict(state)
+        samples = self.model.draw(s.num_samples, rng_for(s.seed, "draw", TEST_DRAW))
+        redraws = []
+        for draw in REDRAWS:
+            drawn = self.model.draw(s.num_samples, rng_for(s.seed, "draw", draw))
+            redraws.append(self.test_scores(drawn)["authors"]["log_likelihood"])
+        kept, beside = pack_samples({"model": samples[:NUM_KEPT_SAMPLES]}), path.with_suffix(".safetensors")
+        contents = {
+            "experiment": s.model,
+            "config": asdict(s),
+            "seed": s.seed,
+            "recipe": RECIPE,
+            "identity": s.identity(self.data.md5),
+            "data": data_name(self.data),
+            "data_md5": self.data.md5,
+            "epochs": len(self.history),
+            "metrics": {
+                "epoch": epoch,
+                "validation": next(row["validation"] for row in self.history if row["epoch"] == epoch),
+                "test": self.test_scores(samples),
+                "redraws": redraws,
+                "plus_minus": f"standard error over {'folds' if isinstance(self.data, Faces) else 'the test images'}",
+            },
+            "samples": {
+                "file": beside.name,
+                "sha256": sha256(kept).hexdigest(),
+                "count": min(NUM_KEPT_SAMPLES, s.num_samples),
+            },
+            "history": self.history,
+            "seconds": round(self.seconds, 1),
+            "sessions": self.sessions,
+        }
+        write_whole(beside, kept)
+        return write_results(path, "baseline", contents, command=command_for(s, data_name(self.data)))
+
+    def test_scores(self, samples: Tensor) -> dict[str, dict[str, Any]]:
+        if isinstance(self.data, Faces):
+            return scores_over_folds(self.data, samples)
+        return parzen_scores(self.data.test, self.data.valid[:NUM_VALID_FOR_SIGMA], samples)
+
+
+def data_name(data: Images) -> str:
+    """MNIST, TFD or FER-2013."""
+    return data.name if isinstance(data, Faces) else type(data).__name__
+
+
+def command_for(settings: Fit, data: str) -> str:
+    """The command that trains this run from nothing into results/again/."""
+    default = Fit(model=settings.model, model_config=MODELS[settings.model][1])
+    words = [f"seed={settings.seed}"]
+    for given, usual in ((settings, default), (settings.model_config, default.model_config)):
+        for field in fields(given):
+            value = getattr(given, field.name)
+            if field.name not in ("seed", "model_config") and value != getattr(usual, field.name):
+                words.append(f"{field.name}={','.join(map(str, value)) if isinstance(value, tuple) else value}")
+    return " ".join([".venv/bin/python -m gan_repro.baselines", settings.model, "--data", data, *words])

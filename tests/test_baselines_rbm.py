@@ -1,0 +1,106 @@
+"""The RBM and the DBN against enumeration of all their states."""
+
+import itertools
+
+import pytest
+import torch
+from torch.testing import assert_close
+
+from gan_repro.baselines.dbn import DBN, DBNConfig
+from gan_repro.baselines.rbm import RBM
+
+NUM_VISIBLE, NUM_HIDDEN = 4, 3
+
+
+@pytest.fixture
+def rbm():
+    """Small enough to enumerate, with weights large enough to matter."""
+    rng = torch.Generator().manual_seed(0)
+    rbm = RBM(NUM_VISIBLE, NUM_HIDDEN, rng).double()
+    for parameter in rbm.parameters():
+        parameter.data = torch.randn(parameter.shape, generator=rng, dtype=torch.float64)
+    return rbm
+
+
+def states(n):
+    return torch.tensor(list(itertools.product([0.0, 1.0], repeat=n)), dtype=torch.float64)
+
+
+def joint_energies(rbm):
+    """(2^visible, 2^hidden) of -v.b - h.c - h.W v, straight from the definition."""
+    v, h = states(NUM_VISIBLE), states(NUM_HIDDEN)
+    return -((v @ rbm.visible_bias)[:, None] + (h @ rbm.hidden_bias)[None] + v @ rbm.weight.T @ h.T)
+
+
+def visible_probabilities(rbm):
+    return torch.softmax(-joint_energies(rbm).flatten(), dim=0).view(2**NUM_VISIBLE, -1).sum(dim=1)
+
+
+def test_the_free_energy_is_that_of_the_sum_over_hidden_states(rbm):
+    assert_close(rbm.free_energy(states(NUM_VISIBLE)), -torch.logsumexp(-joint_energies(rbm), dim=1))
+
+
+def test_conditionals_are_those_of_the_joint_distribution(rbm):
+    joint = torch.exp(-joint_energies(rbm))
+    of_h = (joint / joint.sum(dim=1, keepdim=True)) @ states(NUM_HIDDEN)
+    of_v = (joint / joint.sum(dim=0, keepdim=True)).T @ states(NUM_VISIBLE)
+    assert_close(rbm.hidden(states(NUM_VISIBLE)), of_h)
+    assert_close(rbm.visible(states(NUM_HIDDEN)), of_v)
+
+
+def test_the_expected_gradient_is_that_of_the_log_likelihood(rbm):
+    # Expected over chains that are drawn from the model, which for so few units can be summed.
+    data = torch.tensor([[1.0, 0, 1, 1], [0, 0, 1, 0], [0.3, 0.9, 0.5, 0]], dtype=torch.float64)
+    log_z = torch.logsumexp(-joint_energies(rbm).flatten(), dim=0)
+    exact = torch.autograd.grad(rbm.free_energy(data).mean() + log_z, list(rbm.parameters()))
+    expected = [torch.zeros_like(p) for p in rbm.parameters()]
+    for v, probability in zip(states(NUM_VISIBLE), visible_probabilities(rbm).detach(), strict=True):
+        rbm.set_gradients(data, v[None])
+        for total, parameter in zip(expected, rbm.parameters(), strict=True):
+            total += probability * parameter.grad
+    assert_close(expected, list(exact))
+
+
+def test_gibbs_sampling_visits_states_as_often_as_they_are_probable(rbm):
+    rng = torch.Generator().manual_seed(1)
+    v = torch.bernoulli(torch.full((20_000, NUM_VISIBLE), 0.5, dtype=torch.float64), generator=rng)
+    v = rbm.gibbs(v, rng, steps=50)
+    place = torch.tensor([8, 4, 2, 1])
+    counts = torch.bincount((v.long() * place).sum(dim=1), minlength=16).double()
+    expected = 20_000 * visible_probabilities(rbm).detach()
+    chi_squared = ((counts - expected) ** 2 / expected).sum()
+    assert chi_squared < 45  # of 15 degrees of freedom: exceeded once in ten thousand
+
+
+BARS = torch.tensor([[1.0, 1, 0, 0], [0, 0, 1, 1]]).repeat(200, 1)
+
+
+@pytest.mark.parametrize("persistent", [True, False])
+def test_a_dbn_learns_what_two_patterns_look_like(persistent):
+    config = DBNConfig(
+        num_visible=4, layers=(8, 6), epochs=80, lr=0.2, batch_size=20, persistent=persistent, burn_in=100, thin=5
+    )  # fmt: skip
+    model = DBN(config, torch.Generator().manual_seed(0))
+    for epoch in range(config.epochs):
+        model.train_epoch(BARS, epoch, torch.Generator().manual_seed(epoch))
+    drawn = model.draw(1000, torch.Generator().manual_seed(5))
+    assert drawn.shape == (1000, 4)
+    patterns = (drawn > 0.5).float()
+    is_first, is_second = ((patterns == bar).all(dim=1).float().mean() for bar in BARS[:2])
+    assert is_first + is_second > 0.85
+    assert min(is_first, is_second) > 0.2
+
+
+def test_only_the_layer_whose_turn_it_is_moves():
+    config = DBNConfig(num_visible=4, layers=(5, 3), epochs=4, batch_size=20)
+    model = DBN(config, torch.Generator().manual_seed(0))
+    for epoch, moving in enumerate([0, 0, 1, 1]):
+        before = [rbm.weight.detach().clone() for rbm in model.rbms]
+        model.train_epoch(BARS, epoch, torch.Generator().manual_seed(epoch))
+        moved = [not rbm.weight.equal(old) for rbm, old in zip(model.rbms, before, strict=True)]
+        assert moved == [i == moving for i in range(2)]
+
+
+def test_epochs_that_cannot_be_shared_by_the_layers_are_refused():
+    with pytest.raises(ValueError, match="epochs is 3: it must be a multiple of 2, the layers"):
+        DBN(DBNConfig(epochs=3), torch.Generator())
