@@ -4,11 +4,13 @@ import math
 import re
 import statistics
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
+from gan_repro.config import TrainingConfig
 from gan_repro.files import write_atomically
 from gan_repro.paths import BY_NUM_SAMPLES, ORACLES, RESULTS, ROOT
 from gan_repro.records import Record, not_as_released, read_record, record_paths
@@ -45,8 +47,8 @@ def all_records(folder: Path) -> list[Record]:
 
 
 def kind(record: Record) -> tuple[Any, ...]:
-    """All that decides a run but its seed."""
-    return record["config"] | {"seed": None}, record["data_md5"], record["recipe"]
+    """All that decides a run but its seed. (A field that an older record lacks has its default.)"""
+    return replace(TrainingConfig(**record["config"]), seed=0), record["data_md5"], record["recipe"]
 
 
 # Our rows of Table 1: folder of the records, which generator, and the row's name. The second recipe has the learning

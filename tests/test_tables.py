@@ -43,6 +43,16 @@ def test_table_1_averages_only_runs_that_differ_in_nothing_but_the_seed(small_ru
     assert pair["ours"].startswith(f"{mean:.1f} ±")
 
 
+def test_a_record_from_before_a_field_existed_is_of_one_kind_with_one_that_has_its_default(small_run, tmp_path):
+    record, _, _ = small_run
+    (tmp_path / "mnist").mkdir()
+    for seed, lacking in enumerate(({}, {"pair", "width"})):
+        other = json.loads(json.dumps(record)) | {"seed": seed}
+        other["config"] = {k: v for k, v in other["config"].items() if k not in lacking} | {"seed": seed}
+        (tmp_path / "mnist" / f"seed{seed}.json").write_bytes(encode(other))
+    assert table1(tmp_path).set_index("model").loc["Adversarial nets", "seeds"] == "2"
+
+
 def test_the_faster_recipe_and_each_kind_of_spread_have_their_places_in_table_1(small_run, tmp_path):
     record, _, _ = small_run
     (tmp_path / "mnist_fast").mkdir()
