@@ -9,6 +9,7 @@ import nbformat
 import papermill
 from nbclient import NotebookClient
 from nbclient.exceptions import DeadKernelError
+from nbconvert.preprocessors import CoalesceStreamsPreprocessor
 
 from gan_repro.files import write_atomically
 from gan_repro.paths import ROOT
@@ -55,6 +56,8 @@ def run_in_place(name: str) -> None:
         notebook, timeout=None, kernel_name="python3", record_timing=False, resources={"metadata": {"path": NOTEBOOKS}}
     )
     client.execute()
+    # A busy machine sends what a cell prints in parts.
+    notebook, _ = CoalesceStreamsPreprocessor(enabled=True)(notebook, {})
     notebook.metadata = {
         "kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"},
         "language_info": {"name": "python"},
