@@ -5,9 +5,10 @@ Both are read from the code's text, so nothing is imported or run: the workflow 
 """
 
 import ast
+import contextlib
 import hashlib
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from functools import cache
 from importlib.util import resolve_name
 from pathlib import Path
@@ -20,8 +21,18 @@ PLUMBING = {"__init__", "checkpoints", "dependencies", "download", "files", "pat
 # These score a run while it trains, and again when its record is written. A change of them rescores a finished run and
 # does not train it anew; the epoch that was chosen stays the one that the run's own scores chose.
 SCORING = {"faces", "parzen", "scoring"}
-# A process that lasts for hours goes on with the code that it imported, whatever becomes of the files.
-AT_START = {path: path.read_text() for path in sorted((ROOT / "gan_repro").rglob("*.py"))}
+
+
+def sources() -> dict[Path, str]:
+    """The text of each file of this package as it is now. (What is hidden or no text cannot be imported either.)"""
+    found = {}
+    for path in sorted((ROOT / "gan_repro").rglob("[!.]*.py")):
+        with contextlib.suppress(OSError, UnicodeDecodeError):
+            found[path] = path.read_text()
+    return found
+
+
+AT_START = sources()  # a process that lasts for hours goes on with the code that it imported
 
 
 def notebook_modules(notebook: Path) -> list[Path]:
@@ -51,7 +62,7 @@ def training_fingerprint() -> str:
 
 
 def trained_by(trainer: str = TRAINER) -> list[Path]:
-    return closure({trainer}, read=AT_START.__getitem__)
+    return closure({trainer}, AT_START)
 
 
 def fingerprint(code: str) -> str:
@@ -106,17 +117,22 @@ def imports(code: str, package: str = "gan_repro") -> Iterator[str]:
         yield from (name for name in names if name.split(".")[0] == "gan_repro")
 
 
-def closure(names: set[str], read: Callable[[Path], str] = Path.read_text) -> list[Path]:
-    """The files of the modules with these names, of the packages they lie in, and of all that these import."""
+def closure(names: set[str], texts: dict[Path, str] | None = None) -> list[Path]:
+    """The files of the modules with these names, of the packages they lie in, and of all that these import.
+
+    texts: as `sources` gives them; those of now if None.
+    """
+    texts = sources() if texts is None else texts
     found: set[Path] = set()
     waiting = list(names)
     while waiting:
         parts = waiting.pop().split(".")
         for end in range(1, len(parts) + 1):  # importing a.b runs a first
             folder = ROOT.joinpath(*parts[:end])
-            path = folder / "__init__.py" if folder.is_dir() else folder.with_suffix(".py")
-            if path not in found and path.exists():  # else it is the name of a function or class in a module
+            is_package = folder / "__init__.py" in texts
+            path = folder / "__init__.py" if is_package else folder.with_suffix(".py")
+            if path not in found and path in texts:  # else it is the name of a function or class in a module
                 found.add(path)
-                package = parts[:end] if folder.is_dir() else parts[: end - 1]
-                waiting += imports(read(path), ".".join(package))
+                package = parts[:end] if is_package else parts[: end - 1]
+                waiting += imports(texts[path], ".".join(package))
     return sorted(found)

@@ -85,7 +85,7 @@ def plot_curves(
     return ax
 
 
-def plot_training(record: dict[str, Any], axes: Sequence[Axes]) -> None:
+def plot_training(record: dict[str, Any], axes: Sequence[Axes]) -> Sequence[Axes]:
     """A record's history: what D gives to data and to samples on axes[0], the validation scores on axes[1]."""
     history = record["history"]
     epochs = [row["epoch"] for row in history]
@@ -99,3 +99,4 @@ def plot_training(record: dict[str, Any], axes: Sequence[Axes]) -> None:
     curves = {label: [row[key]["authors"]["log_likelihood"] for row in scored] for label, key in generators.items()}
     plot_curves(axes[1], [row["epoch"] for row in scored], curves, ["average", "p_g"])
     axes[1].set(xlabel="epoch", ylabel="validation log-likelihood (nats)")
+    return axes

@@ -14,7 +14,7 @@ def nearest_training_images(
     """For each sample its nearest training image in squared L2, as the authors' show_samples scripts find it.
 
     samples: (n, d) as G draws them; train: (N, d) uint8; see: what D sees of bytes, of CIFAR-10 their normalisation.
-    Returns the rows' numbers in train, (n,) int64. Exact.
+    Returns the rows' numbers in train, (n,) int64. All are looked at; a tie may go either way by rounding.
     """
     best = torch.full((len(samples),), torch.inf)
     rows = torch.zeros(len(samples), dtype=torch.int64)

@@ -31,10 +31,10 @@ def session(device: torch.device | str = "cpu", *, trainer: str = TRAINER) -> di
     }
 
 
-def changed_since(before: dict[str, Any]) -> list[str]:
+def changed_since(before: dict[str, Any], *, trainer: str = TRAINER) -> list[str]:
     """The modules that decide weights or scores and are not what they were in a session; none if it did not say."""
     then = before.get("code", {})
-    return [name for name, now in code_fingerprints().items() if then and then.get(name) != now]
+    return [name for name, now in code_fingerprints(trainer).items() if then and then.get(name) != now]
 
 
 def machine() -> dict[str, Any]:

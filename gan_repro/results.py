@@ -9,6 +9,7 @@ import re
 from pathlib import Path
 from typing import Any
 
+from gan_repro.dependencies import TRAINER
 from gan_repro.files import write_atomically
 from gan_repro.paths import ROOT
 from gan_repro.provenance import session
@@ -24,13 +25,17 @@ class ResultsError(RuntimeError):
     """A results or weights file is missing, damaged, or of another run than the one asked for."""
 
 
-def write_results(path: Path, kind: str, contents: dict[str, Any], *, command: str) -> dict[str, Any]:
+def write_results(
+    path: Path, kind: str, contents: dict[str, Any], *, command: str, trainer: str = TRAINER
+) -> dict[str, Any]:
     """Write one results file whole or not at all, and return what stands in it.
 
-    kind and contents: as the schema has them; command: what makes this file again, in a clone of this repository.
+    kind and contents: as the schema has them; command: what makes this file again, in a clone of this repository;
+    trainer: as of `provenance.session`.
     Raises ResultsError if the schema does not allow the contents or the file cannot be written.
     """
-    contents = {"schema": VERSION, "kind": kind} | contents | {"made_by": {"command": command, **session()}}
+    made_by = {"command": command} | session(trainer=trainer)
+    contents = {"schema": VERSION, "kind": kind} | contents | {"made_by": made_by}
     text = encode(contents)
     contents = json.loads(text)  # as a reader will get it
     _check(contents, path)

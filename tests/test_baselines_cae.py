@@ -1,5 +1,7 @@
 """The contractive auto-encoder's penalty and walk against Jacobians by autograd."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 import torch.nn.functional as F
@@ -65,14 +67,53 @@ def test_contraction_makes_the_code_follow_the_input_less():
     assert norms[1] < 0.5 * norms[0]
 
 
-def test_layers_are_trained_in_turn_and_walks_begin_at_the_mean_image():
-    model, x = StackedCAE(CONFIG, torch.Generator().manual_seed(0)), torch.rand(40, 6)
+def test_layers_are_trained_in_turn():
+    x = torch.rand(40, 6, generator=torch.Generator().manual_seed(1))
+    model = StackedCAE(CONFIG, torch.Generator().manual_seed(0))
     for epoch, moving in enumerate([0, 0, 1, 1]):
         before = [layer.weight.detach().clone() for layer in model.layers]
         model.train_epoch(x, epoch, torch.Generator().manual_seed(epoch))
         moved = [not layer.weight.equal(old) for layer, old in zip(model.layers, before, strict=True)]
         assert moved == [i == moving for i in range(2)]
     assert_close(model.mean_image, x.mean(dim=0))
-    drawn = model.draw(250, torch.Generator().manual_seed(0))
-    assert drawn.shape == (250, 6)
-    assert 0 <= drawn.min() <= drawn.max() <= 1
+    assert model.first_scored == 3
+
+
+def test_the_contraction_of_the_configuration_reaches_the_training():
+    x = torch.rand(40, 6, generator=torch.Generator().manual_seed(1))
+    losses = []
+    for contraction in (0.0, 5.0):
+        model = StackedCAE(replace(CONFIG, contraction=contraction), torch.Generator().manual_seed(0))
+        losses.append(model.train_epoch(x, 0, torch.Generator().manual_seed(0))["loss"])
+    assert losses[1] > losses[0] + 0.1
+
+
+def test_walks_begin_at_the_mean_image_and_are_sampled_as_the_configuration_says(monkeypatch):
+    config = replace(CONFIG, num_chains=10, burn_in=7, thin=3, step_size=2.5)
+    model, steps = StackedCAE(config, torch.Generator().manual_seed(0)), []
+    model.mean_image.copy_(torch.linspace(0, 1, 6))
+
+    def walk(x, noise):
+        steps.append((x, noise))
+        return x + 1
+
+    monkeypatch.setattr(model, "walk", walk)
+    drawn = model.draw(25, torch.Generator().manual_seed(0))
+    assert_close(steps[0][0], model.mean_image.expand(10, 6))
+    assert len(steps) == 7 + 3 + 3
+    assert torch.cat([noise for _, noise in steps]).std().item() == pytest.approx(2.5, rel=0.15)
+    assert_close(drawn[:, 0], torch.tensor([7.0] * 10 + [10.0] * 10 + [13.0] * 5))  # chain by chain, then the next step
+
+
+def test_a_stack_draws_what_it_learned():
+    bars = torch.tensor([[1.0, 1, 1, 0, 0, 0], [0, 0, 0, 1, 1, 1]]).repeat(100, 1)
+    config = CAEConfig(
+        num_visible=6, layers=(12, 8), epochs=80, lr=0.01, contraction=0.05, batch_size=20, step_size=30.0
+    )  # fmt: skip
+    model = StackedCAE(config, torch.Generator().manual_seed(0))
+    for epoch in range(config.epochs):
+        model.train_epoch(bars, epoch, torch.Generator().manual_seed(epoch))
+    drawn = model.draw(500, torch.Generator().manual_seed(1))
+    first, second = (((drawn > 0.5) == bar.bool()).all(dim=1).float().mean() for bar in bars[:2])
+    assert first + second > 0.6  # by chance, of 64 patterns, 0.03
+    assert min(first, second) > 0.1

@@ -103,4 +103,19 @@ def test_only_the_layer_whose_turn_it_is_moves():
 
 def test_epochs_that_cannot_be_shared_by_the_layers_are_refused():
     with pytest.raises(ValueError, match="epochs is 3: it must be a multiple of 2, the layers"):
-        DBN(DBNConfig(epochs=3), torch.Generator())
+        DBNConfig(epochs=3)
+
+
+def test_chains_are_sampled_as_the_configuration_says(monkeypatch):
+    config = DBNConfig(num_visible=4, layers=(5, 3), num_chains=10, burn_in=7, thin=3)
+    model, steps = DBN(config, torch.Generator().manual_seed(0)), []
+
+    def gibbs(v, rng, number):
+        steps.append(number)
+        return torch.full_like(v, sum(steps) % 2)
+
+    monkeypatch.setattr(model.rbms[-1], "gibbs", gibbs)
+    drawn = model.draw(25, torch.Generator().manual_seed(0))
+    assert steps == [7, 3, 3]
+    assert drawn.shape == (25, 4)
+    assert len(drawn.unique(dim=0)) <= 8  # images of the top layer's three binary units, passed down as means

@@ -19,7 +19,7 @@ def test_the_order_is_of_the_seed_and_mixes():
     sheets = [blind_sheet(SAMPLES, REAL, seed).is_generated for seed in (0, 0, 1)]
     assert sheets[0].equal(sheets[1])
     assert not sheets[0].equal(sheets[2])
-    assert 4 <= sheets[0][:25].sum() <= 16  # of 20 on the first half; outside once in five hundred seeds
+    assert 4 <= sheets[0][:25].sum() <= 16  # of 20 on the first half; outside once in nine thousand seeds
 
 
 def test_a_judge_s_hits_and_false_alarms_are_counted():

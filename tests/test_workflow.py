@@ -167,6 +167,24 @@ def test_a_fingerprint_changes_with_the_code_and_not_with_words_or_layout(old, n
     assert (changed == dependencies.fingerprint(CODE)) == same
 
 
+def test_fingerprints_are_of_the_code_that_a_process_began_with(tmp_path, monkeypatch):
+    package = tmp_path / "gan_repro"
+    package.mkdir()
+    for name, text in {"__init__": "", "training": "from gan_repro import data\n", "data": "x = 1\n"}.items():
+        (package / f"{name}.py").write_text(text)
+    (package / ".#data.py").symlink_to("nowhere")  # as an editor leaves it
+    (package / "scratch.py").write_bytes(b"\xff")
+    monkeypatch.setattr(dependencies, "ROOT", tmp_path)
+    monkeypatch.setattr(dependencies, "AT_START", dependencies.sources())
+    before = dependencies.code_fingerprints.__wrapped__()
+    assert set(before) == {"training", "data"}
+    (package / "data.py").unlink()
+    (package / "training.py").write_text("from gan_repro import other\n")
+    assert dependencies.code_fingerprints.__wrapped__() == before
+    monkeypatch.setattr(dependencies, "AT_START", dependencies.sources())
+    assert set(dependencies.code_fingerprints.__wrapped__()) == {"training"}
+
+
 def test_a_session_tells_the_code_that_trained_and_scored():
     code = session()["code"]
     assert code == dependencies.code_fingerprints()

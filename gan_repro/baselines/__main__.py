@@ -17,10 +17,10 @@ DATA = {"MNIST": load_mnist, "FER-2013": load_fer2013, "TFD": load_tfd}
 
 
 def with_fields(config: Any, given: dict[str, str]) -> Any:
-    """config with the fields of these names, which are taken out of given, read as their types."""
+    """config with the fields of these names, which are taken out of given, read as their types; not those of FIXED."""
     changed = {}
     for field in fields(config):
-        if field.name in given:
+        if field.name in given and field.name not in FIXED:
             before, text = getattr(config, field.name), given.pop(field.name)
             try:
                 changed[field.name] = READERS[type(before)](text)
@@ -29,6 +29,7 @@ def with_fields(config: Any, given: dict[str, str]) -> Any:
     return replace(config, **changed)
 
 
+FIXED = {"model", "model_config", "num_visible"}  # by the model's name and the data
 READERS = {
     int: int,
     float: float,
@@ -42,10 +43,13 @@ def parse(model: str, data: Images, words: list[str]) -> Fit:
     if bad := [word for word in words if "=" not in word]:
         raise ValueError(f"{bad[0]!r} is not a parameter: write name=value")
     given = dict(word.split("=", 1) for word in words)
+    if len(given) < len(words):
+        raise ValueError("a parameter is given twice")
     config = replace(MODELS[model][1], num_visible=data.train.shape[1])
     config = with_fields(config, given)
-    sizes = {"num_train": min(50_000, len(data.train)), "num_valid": min(10_000, len(data.valid))}
-    settings = with_fields(Fit(model=model, model_config=config, **sizes), given)
+    settings = with_fields(
+        Fit(model=model, model_config=config, num_train=len(data.train), num_valid=len(data.valid)), given
+    )
     if given:
         raise ValueError(f"{model} has no parameter {', '.join(given)}")
     return settings
@@ -58,11 +62,13 @@ def main() -> None:
     parser.add_argument(
         "parameters", nargs="*", metavar="name=value", help="of fit.Fit and of the model's configuration"
     )
+    parser.add_argument("--experiment", help="folder of its record below results/again/; model and data if not given")
     arguments = parser.parse_args()
     try:
         data = DATA[arguments.data]()
         settings = parse(arguments.model, data, arguments.parameters)
-        fit(settings, data, RESULTS / "again" / arguments.model, runs=RUNS / "again")
+        experiment = arguments.experiment or f"{arguments.model}_{arguments.data}"
+        fit(settings, data, RESULTS / "again" / experiment, runs=RUNS / "again")
     except (ValueError, DataError, RuntimeError) as error:
         sys.exit(str(error))
 

@@ -1,8 +1,8 @@
 """Stacked contractive auto-encoders with their sampling walk (Rifai, Bengio, Dauphin and Vincent, 2012).
 
 Table 1's row is that of Bengio, Mesnil, Dauphin and Rifai (2013), "Better mixing via deep representations": two layers,
-121 +- 1.6 nats. Their numbers of units, penalties and step sizes are not public: those here are ours, rate and step
-chosen on validation images.
+121 +- 1.6 nats. Their numbers of units, penalties and step sizes are not public: those here are ours, and not yet
+searched for.
 """
 
 import itertools
@@ -11,6 +11,8 @@ from dataclasses import dataclass
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+
+from gan_repro.baselines.checks import check
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -21,16 +23,21 @@ class CAEConfig:
     layers: tuple[int, ...] = (1000, 1000)  # hidden units, from the pixels up
     epochs: int = 60  # divided equally among the layers
     lr: float = 0.001  # Adam's
-    contraction: float = 0.1  # weight of the squared norm of the encoder's Jacobian (Rifai et al., 2011, eq. 2)
+    contraction: float = 0.1  # weight of the squared norm of the encoder's Jacobian (Rifai et al., 2011)
     batch_size: int = 100
     step_size: float = 1.0  # standard deviation of the walk's noise in the space of hidden units
     num_chains: int = 100
-    burn_in: int = 200  # steps of a walk before its first sample
+    burn_in: int = 200  # steps of a walk up to its first sample
     thin: int = 10  # steps between two samples of a walk
+
+    def __post_init__(self):
+        check(self)
+        if self.epochs % len(self.layers):
+            raise ValueError(f"epochs is {self.epochs}: it must be a multiple of {len(self.layers)}, the layers")
 
 
 class ContractiveLayer(nn.Module):
-    """h = sigmoid(W v + c), v' = sigmoid(W^T h + b): tied weights (Rifai et al., 2011, Section 2)."""
+    """h = sigmoid(W v + c), v' = sigmoid(W^T h + b): tied weights (Rifai et al., 2011)."""
 
     def __init__(self, num_visible: int, num_hidden: int, rng: torch.Generator):
         super().__init__()
@@ -64,9 +71,8 @@ class StackedCAE(nn.Module):
 
     def __init__(self, config: CAEConfig, rng: torch.Generator):
         super().__init__()
-        if config.epochs % len(config.layers):
-            raise ValueError(f"epochs is {config.epochs}: it must be a multiple of {len(config.layers)}, the layers")
         self.config = config
+        self.first_scored = config.epochs - config.epochs // len(config.layers) + 1
         widths = [config.num_visible, *config.layers]
         self.layers = nn.ModuleList(ContractiveLayer(below, above, rng) for below, above in itertools.pairwise(widths))
         self.register_buffer("mean_image", torch.zeros(config.num_visible))  # of the training set: where walks begin

@@ -2,7 +2,7 @@
 
 Table 1's row is that of Bengio, Mesnil, Dauphin and Rifai (2013), "Better mixing via deep representations": two layers,
 138 +- 2 nats; samples by Gibbs steps in the top RBM and a mean-field pass down. Their numbers of units and rates are
-not public: those here are ours, the rate chosen on validation images.
+not public: those here are ours, and not yet searched for.
 """
 
 import itertools
@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from gan_repro.baselines.checks import check
 from gan_repro.baselines.rbm import RBM
 
 
@@ -26,8 +27,13 @@ class DBNConfig:
     gibbs_steps: int = 1  # between two updates
     persistent: bool = True  # chains go on from update to update (Tieleman, 2008); else they begin at the data: CD
     num_chains: int = 100  # that samples are drawn from side by side
-    burn_in: int = 1000  # steps of a chain before its first sample
+    burn_in: int = 1000  # steps of a chain up to its first sample
     thin: int = 50  # steps between two samples of a chain
+
+    def __post_init__(self):
+        check(self)
+        if self.epochs % len(self.layers):
+            raise ValueError(f"epochs is {self.epochs}: it must be a multiple of {len(self.layers)}, the layers")
 
 
 class DBN(nn.Module):
@@ -35,9 +41,8 @@ class DBN(nn.Module):
 
     def __init__(self, config: DBNConfig, rng: torch.Generator):
         super().__init__()
-        if config.epochs % len(config.layers):
-            raise ValueError(f"epochs is {config.epochs}: it must be a multiple of {len(config.layers)}, the layers")
         self.config = config
+        self.first_scored = config.epochs - config.epochs // len(config.layers) + 1
         widths = [config.num_visible, *config.layers]
         self.rbms = nn.ModuleList(RBM(below, above, rng) for below, above in itertools.pairwise(widths))
         self.optimizer = torch.optim.SGD(self.parameters(), lr=config.lr)
@@ -71,14 +76,20 @@ class DBN(nn.Module):
 
     @torch.no_grad()
     def draw(self, num_samples: int, rng: torch.Generator) -> Tensor:
-        """Samples from num_chains chains in the top RBM that begin at random bits: means of the pixels, (n, d)."""
+        """Samples from num_chains chains in the top RBM that begin at random bits, (n, d).
+
+        A sample is the mean of the pixels given binary hidden units of the top RBM: those are drawn, and what lies
+        below them is a mean-field pass down.
+        """
         c, top = self.config, self.rbms[-1]
         width = top.visible_bias.numel()
         v = torch.bernoulli(torch.full((min(c.num_chains, num_samples), width), 0.5), generator=rng)
-        v, drawn = top.gibbs(v, rng, c.burn_in), []
+        drawn, steps = [], c.burn_in
         while len(drawn) * len(v) < num_samples:
-            v = top.gibbs(v, rng, c.thin)
-            drawn.append(self.pass_down(top.visible(top.hidden(v))))
+            v = top.gibbs(v, rng, steps)
+            h = torch.bernoulli(top.hidden(v), generator=rng)
+            drawn.append(self.pass_down(top.visible(h)))
+            steps = c.thin
         return torch.cat(drawn)[:num_samples]
 
     def pass_down(self, v: Tensor) -> Tensor:

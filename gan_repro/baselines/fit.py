@@ -18,6 +18,7 @@ import torch
 from torch import Tensor
 
 from gan_repro.baselines.cae import CAEConfig, StackedCAE
+from gan_repro.baselines.checks import check
 from gan_repro.baselines.dbn import DBN, DBNConfig
 from gan_repro.baselines.gsn import GSN, GSNConfig
 from gan_repro.baselines.vae import VAE, VAEConfig
@@ -26,11 +27,11 @@ from gan_repro.data import to_unit
 from gan_repro.faces import Faces
 from gan_repro.pairs import Images
 from gan_repro.paths import RUNS
-from gan_repro.provenance import session
-from gan_repro.results import read_results, relative, write_results, write_whole
+from gan_repro.provenance import changed_since, session
+from gan_repro.results import ResultsError, read_results, relative, write_results, write_whole
 from gan_repro.scoring import NUM_VALID_FOR_SIGMA, REDRAWS, TEST_DRAW, VALIDATION_DRAW, parzen_scores, scores_over_folds
 from gan_repro.training import lock, score_of
-from gan_repro.weights import pack_samples
+from gan_repro.weights import kept_beside, pack_samples
 
 RECIPE = 1  # to be raised where the same parameters begin to mean other draws or formulas
 MODELS = {  # class and configuration
@@ -40,8 +41,8 @@ MODELS = {  # class and configuration
     "deep_gsn": (GSN, GSNConfig()),
     "vae": (VAE, VAEConfig()),
 }
-PURPOSES = {"weights": 0, "epoch": 1, "draw": 2}
-NUM_KEPT_SAMPLES = 500
+PURPOSES = {"weights": 0, "epoch": 1, "draw": 2, "kept": 3}
+NUM_KEPT_SAMPLES = 500  # drawn from those of the test score
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,6 +63,9 @@ class Fit:
         if type(self.model_config) is not type(default := MODELS[self.model][1]):
             wrong, right = type(self.model_config).__name__, type(default).__name__
             raise ValueError(f"model_config is a {wrong}: {self.model} has a {right}")
+        check(self)
+        if (batch_size := self.model_config.batch_size) > self.num_train:
+            raise ValueError(f"batch_size is {batch_size}, above num_train, which is {self.num_train}")
 
     def identity(self, data_md5: dict[str, str]) -> str:
         """12 hexadecimal digits that change with all that decides the result but the code."""
@@ -70,8 +74,8 @@ class Fit:
 
 def rng_for(seed: int, purpose: str, number: int = 0) -> torch.Generator:
     """The generator of one purpose: a function of seed, purpose and number alone."""
-    state = np.random.SeedSequence([seed, PURPOSES[purpose], number]).generate_state(1, np.uint64)[0]
-    return torch.Generator().manual_seed(int(state >> np.uint64(1)))  # which takes 63 bits
+    (state,) = np.random.SeedSequence([seed, PURPOSES[purpose], number]).generate_state(1)  # 32 bits: no more are used
+    return torch.Generator().manual_seed(int(state))
 
 
 def fit(
@@ -80,15 +84,20 @@ def fit(
     """The record of a run: read from results/seed<seed>.json if it stands there for these settings, else made.
 
     results: the folder of the model's records. Trains from the run's last checkpoint below `runs`, if there is one.
-    Raises ValueError where there are fewer images than asked for, RuntimeError as `training.train` does, and
-    ResultsError where results holds the record of another run or cannot be written.
+    Where code, versions or machine are not those that a run began with, its bits are not those of one that never
+    stopped; that is said. Raises ValueError where there are fewer images than asked for, RuntimeError as
+    `training.train` does, and ResultsError where results holds another run's record or cannot be written.
     """
     path = results / f"seed{settings.seed}.json"
     if path.exists():
         record = read_results(path, "baseline")
-        if (record["identity"], record["data_md5"]) == (settings.identity(data.md5), data.md5):
-            return record
-        raise ValueError(f"{relative(path)} is of other parameters: remove it, or give another folder of results")
+        kept_beside(path, record)
+        if record["identity"] != settings.identity(data.md5):
+            other = "is of another run (parameters, data or recipe)"
+            raise ResultsError(f"{relative(path)} {other}: keep it, and give another folder of results")
+        for line in changes_since(record["sessions"][-1]):
+            (show or print)(f"since it was trained {line}")
+        return record
     folder = runs / f"{settings.model}-seed{settings.seed}-{settings.identity(data.md5)}"
     with lock(folder):
         remove_unfinished(folder)
@@ -116,7 +125,9 @@ class Fitter:
         self.resume()
         epochs = self.settings.model_config.epochs
         if len(self.history) < epochs:
-            self.sessions.append(session(trainer=__name__) | {"from_step": len(self.history)})
+            for line in changes_since(self.sessions[-1]) if self.sessions else ():
+                self.show(f"the run in {self.folder} goes on, but {line}")
+            self.sessions.append(session(trainer=__name__) | {"from_epoch": len(self.history)})
         while len(self.history) < epochs:
             self.run_epoch()
         return self.write(path)
@@ -126,7 +137,8 @@ class Fitter:
         row = {"epoch": epoch + 1} | self.model.train_epoch(self.x, epoch, rng_for(s.seed, "epoch", epoch))
         if not all(value.isfinite().all() for value in self.model.state_dict().values()):
             raise RuntimeError(f"a weight is not finite after epoch {epoch + 1}; a lower lr usually helps")
-        if row["epoch"] % s.score_every == 0 or row["epoch"] == s.model_config.epochs:
+        is_due = row["epoch"] % s.score_every == 0 or row["epoch"] == s.model_config.epochs
+        if is_due and row["epoch"] >= self.model.first_scored:
             row["validation"] = self.validation_scores()
             before = next((r["validation"] for r in self.history if self.best and r["epoch"] == self.best[0]), None)
             if before is None or score_of(row["validation"]) > score_of(before):
@@ -171,7 +183,8 @@ class Fitter:
         for draw in REDRAWS:
             drawn = self.model.draw(s.num_samples, rng_for(s.seed, "draw", draw))
             redraws.append(self.test_scores(drawn)["authors"]["log_likelihood"])
-        kept, beside = pack_samples({"model": samples[:NUM_KEPT_SAMPLES]}), path.with_suffix(".safetensors")
+        some = torch.randperm(len(samples), generator=rng_for(s.seed, "kept"))[:NUM_KEPT_SAMPLES]
+        kept, beside = pack_samples({"model": samples[some]}), path.with_suffix(".safetensors")
         contents = {
             "experiment": s.model,
             "config": asdict(s),
@@ -191,19 +204,28 @@ class Fitter:
             "samples": {
                 "file": beside.name,
                 "sha256": sha256(kept).hexdigest(),
-                "count": min(NUM_KEPT_SAMPLES, s.num_samples),
+                "count": len(some),
             },
             "history": self.history,
             "seconds": round(self.seconds, 1),
             "sessions": self.sessions,
         }
         write_whole(beside, kept)
-        return write_results(path, "baseline", contents, command=command_for(s, data_name(self.data)))
+        command = command_for(s, data_name(self.data))
+        return write_results(path, "baseline", contents, command=command, trainer=__name__)
 
     def test_scores(self, samples: Tensor) -> dict[str, dict[str, Any]]:
         if isinstance(self.data, Faces):
             return scores_over_folds(self.data, samples)
         return parzen_scores(self.data.test, self.data.valid[:NUM_VALID_FOR_SIGMA], samples)
+
+
+def changes_since(before: dict[str, Any]) -> list[str]:
+    """What is not as it was in a session, a line each."""
+    now = session(trainer=__name__)
+    told = [f"{key} is {now[key]}, was {before[key]}" for key in ("versions", "machine") if before[key] != now[key]]
+    code = changed_since(before, trainer=__name__)
+    return told + ([f"the code of {', '.join(code)} has changed"] if code else [])
 
 
 def data_name(data: Images) -> str:

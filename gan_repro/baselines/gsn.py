@@ -1,6 +1,8 @@
 """The deep generative stochastic network with walkback (Bengio, Thibodeau-Laufer, Alain and Yosinski, 2014).
 
-Values are those of the authors' run_gsn.py and model.py (yaoli/GSN). Table 1's row: 214 +- 1.1 nats.
+Values are those of the authors' run_gsn.py and model.py (yaoli/GSN). Table 1's row: 214 +- 1.1 nats. Not as theirs: the
+average of gradients begins at the first one and not at 0; each epoch has its own order of the data; training is on
+50,000 images, not 60,000; chains begin at random bits, many of them, not one at a test image.
 """
 
 from dataclasses import dataclass
@@ -8,6 +10,8 @@ from dataclasses import dataclass
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+
+from gan_repro.baselines.checks import check
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,12 +29,17 @@ class GSNConfig:
     noise: float = 2.0  # standard deviation, before and after the nonlinearity of the second layer
     batch_size: int = 100
     num_chains: int = 100  # ours: theirs was one chain, begun at a test image
-    burn_in: int = 100  # ours: steps before a chain's first sample
+    burn_in: int = 100  # ours: steps of a chain up to its first sample
     thin: int = 1  # theirs: every step is a sample
+
+    def __post_init__(self):
+        check(self)
 
 
 class GSN(nn.Module):
     """Pixels x, hidden layers h1 and h2; the weights up are those down, transposed."""
+
+    first_scored = 1
 
     def __init__(self, config: GSNConfig, rng: torch.Generator):
         super().__init__()

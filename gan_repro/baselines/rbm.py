@@ -2,8 +2,8 @@
 
     p(v, h) = exp(v.b + h.c + h.W v) / Z,   v and h binary
 
-Real-valued images enter as probabilities of binary pixels (Hinton, 2010, "A practical guide to training restricted
-Boltzmann machines", Section 13.1).
+Real-valued images enter as probabilities of binary pixels (as in Hinton, 2010, "A practical guide to training
+restricted Boltzmann machines").
 """
 
 import torch

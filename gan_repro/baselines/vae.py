@@ -1,10 +1,13 @@
 """The variational auto-encoder (Kingma and Welling, 2014): a row beside Table 1's, since it came out the same year."""
 
+import functools
 from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+
+from gan_repro.baselines.checks import check
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -18,16 +21,22 @@ class VAEConfig:
     lr: float = 0.001  # Adam's default
     batch_size: int = 100
 
+    def __post_init__(self):
+        check(self)
+
 
 class VAE(nn.Module):
     """z from N(0, 1); pixels, in [0, 1], as probabilities of binary ones given z."""
+
+    first_scored = 1
 
     def __init__(self, config: VAEConfig, rng: torch.Generator):
         super().__init__()
         self.config = config
         d, h, z = config.num_visible, config.num_hidden, config.num_z
-        self.encoder = nn.Sequential(nn.Linear(d, h), nn.ReLU(), nn.Linear(h, h), nn.ReLU(), nn.Linear(h, 2 * z))
-        self.decoder = nn.Sequential(nn.Linear(z, h), nn.ReLU(), nn.Linear(h, h), nn.ReLU(), nn.Linear(h, d))
+        linear = functools.partial(nn.utils.skip_init, nn.Linear)  # which would draw from torch's global generator
+        self.encoder = nn.Sequential(linear(d, h), nn.ReLU(), linear(h, h), nn.ReLU(), linear(h, 2 * z))
+        self.decoder = nn.Sequential(linear(z, h), nn.ReLU(), linear(h, h), nn.ReLU(), linear(h, d))
         with torch.no_grad():
             for parameter in self.parameters():  # as nn.Linear's weights begin, but from this rng
                 bound = parameter.shape[-1] ** -0.5 if parameter.dim() == 2 else 0.0
