@@ -13,7 +13,7 @@ import pandas as pd
 
 from gan_repro.config import TrainingConfig
 from gan_repro.paths import BY_NUM_SAMPLES, ORACLES, RESULTS
-from gan_repro.records import not_as_released, record_paths
+from gan_repro.records import not_as_released, read_record, record_paths
 from gan_repro.results import ResultsError, read_results, relative
 from gan_repro.tables import FOLDERS, OURS, TABLES, is_lost, paths_of_row
 
@@ -48,6 +48,8 @@ def files(name: str, label: str, column: str, results: Path = RESULTS) -> list[P
     if name == "table 1":
         ours = {model: folder for folder, _, model in OURS}
         of_runs = paths_of_row(results / ours[label]) if label in ours else []
+        if column != "seeds":  # which counts those in which G was lost, too
+            of_runs = [path for path in of_runs if not is_lost(read_record(path))] or of_runs
         if not of_runs and column == "source":  # words of ours: quoted, or computed
             return []
         needs_oracle = column == "below real data" or not of_runs
