@@ -69,7 +69,7 @@ def main() -> None:
         settings = parse(arguments.model, data, arguments.parameters)
         experiment = arguments.experiment or f"{arguments.model}_{arguments.data}"
         fit(settings, data, RESULTS / "again" / experiment, runs=RUNS / "again")
-    except (ValueError, DataError, RuntimeError) as error:
+    except (ValueError, FloatingPointError, DataError, RuntimeError) as error:
         sys.exit(str(error))
 
 

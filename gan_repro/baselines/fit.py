@@ -85,8 +85,9 @@ def fit(
 
     results: the folder of the model's records. Trains from the run's last checkpoint below `runs`, if there is one.
     Where code, versions or machine are not those that a run began with, its bits are not those of one that never
-    stopped; that is said. Raises ValueError where there are fewer images than asked for, RuntimeError as
-    `training.train` does, and ResultsError where results holds another run's record or cannot be written.
+    stopped; that is said. Raises FloatingPointError where a weight is not finite any more, ValueError where there are
+    fewer images than asked for, RuntimeError as `training.train` does, and ResultsError where results holds another
+    run's record or cannot be written.
     """
     path = results / f"seed{settings.seed}.json"
     if path.exists():
@@ -136,7 +137,7 @@ class Fitter:
         s, epoch, began = self.settings, len(self.history), time.perf_counter()
         row = {"epoch": epoch + 1} | self.model.train_epoch(self.x, epoch, rng_for(s.seed, "epoch", epoch))
         if not all(value.isfinite().all() for value in self.model.state_dict().values()):
-            raise RuntimeError(f"a weight is not finite after epoch {epoch + 1}; a lower lr usually helps")
+            raise FloatingPointError(f"a weight is not finite after epoch {epoch + 1}; a lower lr usually helps")
         is_due = row["epoch"] % s.score_every == 0 or row["epoch"] == s.model_config.epochs
         if is_due and row["epoch"] >= self.model.first_scored:
             row["validation"] = self.validation_scores()
