@@ -166,9 +166,11 @@ def test_a_run_that_goes_on_with_other_code_says_so(few_digits, tmp_path, monkey
     now = code_fingerprints("gan_repro.baselines.fit")
     monkeypatch.setattr("gan_repro.provenance.code_fingerprints", lambda *_: now | {"baselines.vae": "0" * 12})
     lines = []
-    record = Fitter(small("vae"), few_digits, tmp_path / "run", lines.append).run(tmp_path / "results" / "seed0.json")
+    again = Fitter(small("vae"), few_digits, tmp_path / "run", lines.append)
+    again.resume()
+    again.train()
     assert lines[0].endswith("goes on, but the code of baselines.vae has changed")
-    assert [session["from_epoch"] for session in record["sessions"]] == [0, 1]
+    assert [session["from_epoch"] for session in again.sessions] == [0, 1]
 
 
 def test_faces_are_all_learned_but_for_those_held_out():

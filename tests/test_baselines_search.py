@@ -5,7 +5,7 @@ from dataclasses import fields, replace
 import pytest
 
 from gan_repro.baselines.cae import CAEConfig
-from gan_repro.baselines.fit import MODELS, Fit
+from gan_repro.baselines.fit import MODELS, Fit, fit
 from gan_repro.baselines.search import DRAWS, EPOCHS, TRAININGS, search
 from gan_repro.results import read_results
 
@@ -58,6 +58,15 @@ def test_a_training_that_fails_is_listed_with_the_reason(few_digits, tmp_path, m
     one = {"trainings": [{"lr": 0.01}], "draws": []}
     with pytest.raises(RuntimeError, match="every training of stacked_cae failed: try lower rates"):
         search(SETTINGS, few_digits, path, **one, runs=tmp_path / "runs", show=None)
+
+
+def test_a_training_of_the_search_is_a_run_like_any_other(few_digits, tmp_path):
+    one = {"trainings": [{"lr": 0.001}], "draws": []}
+    search(SETTINGS, few_digits, tmp_path / "cae.json", **one, runs=tmp_path / "runs", show=None)
+    lines = []
+    record = fit(SETTINGS, few_digits, tmp_path / "results", runs=tmp_path / "runs", show=lines.append)
+    assert not lines  # nothing is trained again
+    assert len(record["sessions"]) == 1
 
 
 @pytest.mark.parametrize("model", MODELS)

@@ -5,15 +5,10 @@ import sys
 from dataclasses import fields, replace
 from typing import Any
 
-from gan_repro.baselines.fit import MODELS, Fit, fit
-from gan_repro.data import load_mnist
+from gan_repro.baselines.fit import DATA, MODELS, Fit, fit
 from gan_repro.download import DataError
-from gan_repro.fer2013 import load_fer2013
 from gan_repro.pairs import Images
 from gan_repro.paths import RESULTS, RUNS
-from gan_repro.tfd import load_tfd
-
-DATA = {"MNIST": load_mnist, "FER-2013": load_fer2013, "TFD": load_tfd}
 
 
 def with_fields(config: Any, given: dict[str, str]) -> Any:

@@ -12,7 +12,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from gan_repro.baselines.checks import check
+from gan_repro.baselines.chains import along_chains
+from gan_repro.baselines.checks import check, epochs_a_layer
+from gan_repro.baselines.minibatches import minibatches
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,8 +34,7 @@ class CAEConfig:
 
     def __post_init__(self):
         check(self)
-        if self.epochs % len(self.layers):
-            raise ValueError(f"epochs is {self.epochs}: it must be a multiple of {len(self.layers)}, the layers")
+        epochs_a_layer(self)
 
 
 class ContractiveLayer(nn.Module):
@@ -72,7 +73,7 @@ class StackedCAE(nn.Module):
     def __init__(self, config: CAEConfig, rng: torch.Generator):
         super().__init__()
         self.config = config
-        self.first_scored = config.epochs - config.epochs // len(config.layers) + 1
+        self.first_scored = config.epochs - epochs_a_layer(config) + 1
         widths = [config.num_visible, *config.layers]
         self.layers = nn.ModuleList(ContractiveLayer(below, above, rng) for below, above in itertools.pairwise(widths))
         self.register_buffer("mean_image", torch.zeros(config.num_visible))  # of the training set: where walks begin
@@ -82,9 +83,8 @@ class StackedCAE(nn.Module):
         """One epoch (0, 1, ...) of the layer whose turn it is; its mean loss in nats."""
         c = self.config
         self.mean_image.copy_(x.mean(dim=0))
-        i = epoch // (c.epochs // len(self.layers))
-        layer, total, order = self.layers[i], 0.0, torch.randperm(len(x), generator=rng)
-        batches = order[: len(x) - len(x) % c.batch_size].split(c.batch_size)
+        i = epoch // epochs_a_layer(c)
+        layer, total, batches = self.layers[i], 0.0, minibatches(len(x), c.batch_size, rng)
         for rows in batches:
             with torch.no_grad():
                 data = x[rows]
@@ -131,11 +131,11 @@ class StackedCAE(nn.Module):
         """Samples from num_chains walks that begin at the mean training image, (n, d)."""
         c = self.config
         x = self.mean_image.expand(min(c.num_chains, num_samples), -1)
-        drawn = []
-        steps = c.burn_in
-        while len(drawn) * len(x) < num_samples:
+
+        def advance(steps: int) -> Tensor:
+            nonlocal x
             for _ in range(steps):
                 x = self.walk(x, c.step_size * torch.randn(len(x), c.layers[-1], generator=rng))
-            drawn.append(x)
-            steps = c.thin
-        return torch.cat(drawn)[:num_samples]
+            return x
+
+        return along_chains(advance, num_samples, burn_in=c.burn_in, thin=c.thin)

@@ -17,3 +17,10 @@ def check(config: Any) -> None:
                 raise ValueError(f"{field.name} is {value}: it must be finite and not below 0, a rate above 0")
         if value == ():
             raise ValueError(f"{field.name} is empty: it must name a number of units for each layer")
+
+
+def epochs_a_layer(config: Any) -> int:
+    """Epochs of each layer of a stack that is trained layer by layer. Raises ValueError if they are not whole."""
+    if config.epochs % len(config.layers):
+        raise ValueError(f"epochs is {config.epochs}: it must be a multiple of {len(config.layers)}, the layers")
+    return config.epochs // len(config.layers)

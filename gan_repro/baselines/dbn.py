@@ -11,7 +11,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from gan_repro.baselines.checks import check
+from gan_repro.baselines.chains import along_chains
+from gan_repro.baselines.checks import check, epochs_a_layer
+from gan_repro.baselines.minibatches import minibatches
 from gan_repro.baselines.rbm import RBM
 
 
@@ -32,8 +34,7 @@ class DBNConfig:
 
     def __post_init__(self):
         check(self)
-        if self.epochs % len(self.layers):
-            raise ValueError(f"epochs is {self.epochs}: it must be a multiple of {len(self.layers)}, the layers")
+        epochs_a_layer(self)
 
 
 class DBN(nn.Module):
@@ -42,7 +43,7 @@ class DBN(nn.Module):
     def __init__(self, config: DBNConfig, rng: torch.Generator):
         super().__init__()
         self.config = config
-        self.first_scored = config.epochs - config.epochs // len(config.layers) + 1
+        self.first_scored = config.epochs - epochs_a_layer(config) + 1
         widths = [config.num_visible, *config.layers]
         self.rbms = nn.ModuleList(RBM(below, above, rng) for below, above in itertools.pairwise(widths))
         self.optimizer = torch.optim.SGD(self.parameters(), lr=config.lr)
@@ -55,13 +56,11 @@ class DBN(nn.Module):
     def train_epoch(self, x: Tensor, epoch: int, rng: torch.Generator) -> dict[str, float]:
         """One epoch (0, 1, ...) of the layer whose turn it is; the error of reconstructing its input, a mean square."""
         c = self.config
-        epochs_a_layer = c.epochs // len(self.rbms)
-        i, epoch_of_layer = divmod(epoch, epochs_a_layer)
+        i, epoch_of_layer = divmod(epoch, epochs_a_layer(c))
         rbm, chain = self.rbms[i], getattr(self, f"chain{i}")
-        done = epoch_of_layer / max(1, epochs_a_layer - 1)
+        done = epoch_of_layer / max(1, epochs_a_layer(c) - 1)
         self.optimizer.param_groups[0]["lr"] = c.lr * (1 - 0.95 * done)
-        error, order = 0.0, torch.randperm(len(x), generator=rng)
-        batches = order[: len(x) - len(x) % c.batch_size].split(c.batch_size)
+        error, batches = 0.0, minibatches(len(x), c.batch_size, rng)
         for rows in batches:
             data = x[rows]
             for below in self.rbms[:i]:
@@ -84,13 +83,14 @@ class DBN(nn.Module):
         c, top = self.config, self.rbms[-1]
         width = top.visible_bias.numel()
         v = torch.bernoulli(torch.full((min(c.num_chains, num_samples), width), 0.5), generator=rng)
-        drawn, steps = [], c.burn_in
-        while len(drawn) * len(v) < num_samples:
+
+        def advance(steps: int) -> Tensor:
+            nonlocal v
             v = top.gibbs(v, rng, steps)
             h = torch.bernoulli(top.hidden(v), generator=rng)
-            drawn.append(self.pass_down(top.visible(h)))
-            steps = c.thin
-        return torch.cat(drawn)[:num_samples]
+            return self.pass_down(top.visible(h))
+
+        return along_chains(advance, num_samples, burn_in=c.burn_in, thin=c.thin)
 
     def pass_down(self, v: Tensor) -> Tensor:
         """From means of the top RBM's visible layer to means of the pixels."""

@@ -7,7 +7,8 @@ of (seed, purpose, epoch).
 import hashlib
 import json
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, fields
 from hashlib import sha256
 from pathlib import Path
@@ -23,13 +24,15 @@ from gan_repro.baselines.dbn import DBN, DBNConfig
 from gan_repro.baselines.gsn import GSN, GSNConfig
 from gan_repro.baselines.vae import VAE, VAEConfig
 from gan_repro.checkpoints import load_checkpoint, remove_unfinished, save_checkpoint
-from gan_repro.data import to_unit
+from gan_repro.data import load_mnist, to_unit
 from gan_repro.faces import Faces
+from gan_repro.fer2013 import load_fer2013
 from gan_repro.pairs import Images
 from gan_repro.paths import RUNS
 from gan_repro.provenance import changed_since, session
 from gan_repro.results import ResultsError, read_results, relative, write_results, write_whole
 from gan_repro.scoring import NUM_VALID_FOR_SIGMA, REDRAWS, TEST_DRAW, VALIDATION_DRAW, parzen_scores, scores_over_folds
+from gan_repro.tfd import load_tfd
 from gan_repro.training import lock, score_of
 from gan_repro.weights import kept_beside, pack_samples
 
@@ -41,6 +44,7 @@ MODELS = {  # class and configuration
     "deep_gsn": (GSN, GSNConfig()),
     "vae": (VAE, VAEConfig()),
 }
+DATA = {"MNIST": load_mnist, "FER-2013": load_fer2013, "TFD": load_tfd}  # what a command may name
 PURPOSES = {"weights": 0, "epoch": 1, "draw": 2, "kept": 3}
 NUM_KEPT_SAMPLES = 500  # drawn from those of the test score
 
@@ -96,13 +100,23 @@ def fit(
         if record["identity"] != settings.identity(data.md5):
             other = "is of another run (parameters, data or recipe)"
             raise ResultsError(f"{relative(path)} {other}: keep it, and give another folder of results")
-        for line in changes_since(record["sessions"][-1]):
-            (show or print)(f"since it was trained {line}")
+        for line in changes_since(record["sessions"][-1]) if show else ():
+            show(f"since it was trained {line}")
         return record
+    with locked_run(settings, data, runs, show) as fitter:
+        fitter.train()
+        return fitter.write(path)
+
+
+@contextmanager
+def locked_run(settings: Fit, data: Images, runs: Path, show: Callable[[str], None] | None) -> Iterator["Fitter"]:
+    """A run as its last checkpoint below `runs` left it, for this process alone."""
     folder = runs / f"{settings.model}-seed{settings.seed}-{settings.identity(data.md5)}"
     with lock(folder):
         remove_unfinished(folder)
-        return Fitter(settings, data, folder, show).run(path)
+        fitter = Fitter(settings, data, folder, show)
+        fitter.resume()
+        yield fitter
 
 
 class Fitter:
@@ -121,9 +135,8 @@ class Fitter:
         self.seconds = 0.0
         self.best: tuple[int, dict[str, Tensor]] | None = None  # epoch, and the model's state at its end
 
-    def run(self, path: Path) -> dict[str, Any]:
-        """From the last checkpoint, or the start, to the record at path."""
-        self.resume()
+    def train(self) -> None:
+        """To the last epoch, from where the run stands."""
         epochs = self.settings.model_config.epochs
         if len(self.history) < epochs:
             for line in changes_since(self.sessions[-1]) if self.sessions else ():
@@ -131,7 +144,6 @@ class Fitter:
             self.sessions.append(session(trainer=__name__) | {"from_epoch": len(self.history)})
         while len(self.history) < epochs:
             self.run_epoch()
-        return self.write(path)
 
     def run_epoch(self) -> None:
         s, epoch, began = self.settings, len(self.history), time.perf_counter()
@@ -141,8 +153,7 @@ class Fitter:
         is_due = row["epoch"] % s.score_every == 0 or row["epoch"] == s.model_config.epochs
         if is_due and row["epoch"] >= self.model.first_scored:
             row["validation"] = self.validation_scores()
-            before = next((r["validation"] for r in self.history if self.best and r["epoch"] == self.best[0]), None)
-            if before is None or score_of(row["validation"]) > score_of(before):
+            if self.best is None or score_of(row["validation"]) > score_of(self.best_scores()):
                 self.best = row["epoch"], {key: value.clone() for key, value in self.model.state_dict().items()}
         self.history.append(row)
         self.seconds += time.perf_counter() - began
@@ -151,6 +162,10 @@ class Fitter:
         if "validation" in row:
             told.append(f"validation {row['validation']['authors']['log_likelihood']:.1f} nats")
         self.show(f"{s.model}, seed {s.seed}, epoch {row['epoch']}: {', '.join(told)} ({self.seconds:.0f} s)")
+
+    def best_scores(self) -> dict[str, dict[str, float]]:
+        """The validation scores of the best epoch."""
+        return self.history[self.best[0] - 1]["validation"]
 
     def validation_scores(self) -> dict[str, dict[str, float]]:
         samples = self.model.draw(self.settings.num_samples, rng_for(self.settings.seed, "draw", VALIDATION_DRAW))
@@ -197,7 +212,7 @@ class Fitter:
             "epochs": len(self.history),
             "metrics": {
                 "epoch": epoch,
-                "validation": next(row["validation"] for row in self.history if row["epoch"] == epoch),
+                "validation": self.best_scores(),
                 "test": self.test_scores(samples),
                 "redraws": redraws,
                 "plus_minus": f"standard error over {'folds' if isinstance(self.data, Faces) else 'the test images'}",
@@ -230,7 +245,7 @@ def changes_since(before: dict[str, Any]) -> list[str]:
 
 
 def data_name(data: Images) -> str:
-    """MNIST, TFD or FER-2013."""
+    """A key of DATA."""
     return data.name if isinstance(data, Faces) else type(data).__name__
 
 

@@ -11,7 +11,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from gan_repro.baselines.chains import along_chains
 from gan_repro.baselines.checks import check
+from gan_repro.baselines.minibatches import minibatches
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,8 +58,7 @@ class GSN(nn.Module):
         """One epoch (0, 1, ...); the mean cross entropy of the last reconstruction, nats a pixel."""
         c = self.config
         self.optimizer.param_groups[0]["lr"] = c.lr * c.annealing**epoch
-        total, order = 0.0, torch.randperm(len(x), generator=rng)
-        batches = order[: len(x) - len(x) % c.batch_size].split(c.batch_size)
+        total, batches = 0.0, minibatches(len(x), c.batch_size, rng)
         for rows in batches:
             costs = self.walkback_costs(x[rows], rng)
             self.optimizer.zero_grad()
@@ -97,13 +98,15 @@ class GSN(nn.Module):
         """Means of p(x | h1) along num_chains chains that begin at random bits, (n, d)."""
         c = self.config
         x = torch.bernoulli(torch.full((min(c.num_chains, num_samples), c.num_visible), 0.5), generator=rng)
-        h2, drawn, steps = x.new_zeros(len(x), c.num_hidden), [], c.burn_in
-        while len(drawn) * len(x) < num_samples:
+        h2 = x.new_zeros(len(x), c.num_hidden)
+
+        def advance(steps: int) -> Tensor:
+            nonlocal x, h2
             for _ in range(steps):
                 logits, x, h2 = self.update(x, h2, rng)
-            drawn.append(torch.sigmoid(logits))
-            steps = c.thin
-        return torch.cat(drawn)[:num_samples]
+            return torch.sigmoid(logits)
+
+        return along_chains(advance, num_samples, burn_in=c.burn_in, thin=c.thin)
 
 
 def _uniform(num_out: int, num_in: int, rng: torch.Generator) -> Tensor:

@@ -13,14 +13,12 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from gan_repro.baselines.__main__ import DATA
-from gan_repro.baselines.fit import MODELS, Fit, Fitter, data_name
-from gan_repro.checkpoints import remove_unfinished
+from gan_repro.baselines.fit import DATA, MODELS, Fit, data_name, locked_run
 from gan_repro.download import DataError
 from gan_repro.pairs import Images
 from gan_repro.paths import RESULTS, RUNS
 from gan_repro.results import write_results
-from gan_repro.training import lock, score_of
+from gan_repro.training import score_of
 
 EPOCHS = 20  # of each training: the budget
 TRAININGS: dict[str, list[dict[str, Any]]] = {
@@ -64,15 +62,13 @@ def search(
     tries, best = [], None
     for changed in trainings:
         one = replace(settings, model_config=replace(settings.model_config, **changed))
-        folder = runs / f"{one.model}-seed{one.seed}-{one.identity(data.md5)}"
-        with lock(folder):
-            remove_unfinished(folder)
-            fitter = Fitter(one, data, folder, show)
+        with locked_run(one, data, runs, show) as fitter:
             try:
-                scores = best_scores(fitter)
+                fitter.train()
             except FloatingPointError as error:
                 tries.append({"stage": "training", "changed": changed, "failed": str(error)})
                 continue
+        scores = fitter.best_scores()
         tries.append({"stage": "training", "changed": changed, "epoch": fitter.best[0], "validation": scores})
         tries[-1]["seconds"] = round(fitter.seconds, 1)
         if best is None or score_of(scores) > score_of(best[1]):
@@ -105,14 +101,6 @@ def search(
     }
     command = f".venv/bin/python -m gan_repro.baselines.search {settings.model} --data {data_name(data)}"
     return write_results(path, "search", contents, command=command, trainer="gan_repro.baselines.fit")
-
-
-def best_scores(fitter: Fitter) -> dict[str, Any]:
-    """Train to the end, from the last checkpoint if there is one; the validation scores of the best epoch."""
-    fitter.resume()
-    while len(fitter.history) < fitter.settings.model_config.epochs:
-        fitter.run_epoch()
-    return next(row["validation"] for row in fitter.history if row["epoch"] == fitter.best[0])
 
 
 def main() -> None:

@@ -8,6 +8,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from gan_repro.baselines.checks import check
+from gan_repro.baselines.minibatches import minibatches
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,8 +46,7 @@ class VAE(nn.Module):
 
     def train_epoch(self, x: Tensor, epoch: int, rng: torch.Generator) -> dict[str, float]:
         """One epoch (0, 1, ...); the mean of -ELBO in nats."""
-        total, order = 0.0, torch.randperm(len(x), generator=rng)
-        batches = order[: len(x) - len(x) % self.config.batch_size].split(self.config.batch_size)
+        total, batches = 0.0, minibatches(len(x), self.config.batch_size, rng)
         for rows in batches:
             loss = self.negative_elbo(x[rows], torch.randn(len(rows), self.config.num_z, generator=rng)).mean()
             self.optimizer.zero_grad()
