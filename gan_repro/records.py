@@ -291,7 +291,7 @@ def main() -> None:
     parser.add_argument("--experiment", help="folder of its record below results/again/; the pair's name if not given")
     parser.add_argument("--tfd", action="store_true", help="the Toronto Face Database's faces, not FER-2013's")
     parser.add_argument("parameters", nargs="*", metavar="name=value", help="fields of TrainingConfig")
-    arguments = parser.parse_args()
+    arguments = parser.parse_intermixed_args()  # options may stand before, between or after the parameters
     defaults = asdict(TrainingConfig())
     try:
         given = dict(word.split("=", 1) for word in arguments.parameters)

@@ -1,11 +1,13 @@
 """Runs of the other models: resumed with the same bits, scored as G is, recorded with the command that repeats them."""
 
 import shlex
+import sys
 from dataclasses import replace
 
 import pytest
 import torch
 
+import gan_repro.baselines.__main__
 from gan_repro.baselines.__main__ import parse
 from gan_repro.baselines.cae import CAEConfig
 from gan_repro.baselines.dbn import DBNConfig
@@ -16,7 +18,7 @@ from gan_repro.dependencies import code_fingerprints
 from gan_repro.faces import Faces
 from gan_repro.fer2013 import five_folds
 from gan_repro.provenance import session
-from gan_repro.results import ResultsError
+from gan_repro.results import ResultsError, nats, read_results
 from gan_repro.scoring import TEST_DRAW, parzen_scores
 from gan_repro.weights import unpack_samples
 
@@ -77,9 +79,11 @@ def test_the_record_holds_the_protocol_s_score_of_the_best_epoch(model, few_digi
 def test_a_finished_run_is_read_and_another_in_its_place_is_refused(few_digits, tmp_path):
     lines = []
     first = fit(small("vae"), few_digits, tmp_path / "results", runs=tmp_path / "runs", show=lines.append)
-    assert len(lines) == 3
+    error = first["metrics"]["test"]["authors"]["standard_error"]
+    score = nats(first["metrics"]["test"]["authors"]["log_likelihood"], error)
+    assert len(lines) == 4 and lines[3].endswith(f"seed0.json: test {score} nats")
     assert fit(small("vae"), few_digits, tmp_path / "results", runs=tmp_path / "none", show=lines.append) == first
-    assert len(lines) == 3
+    assert len(lines) == 5 and lines[4].endswith("seed0.json: finished run found")
     with pytest.raises(ResultsError, match=r"seed0\.json is of another run .*: keep it, and give another folder"):
         fit(small("vae", num_samples=50), few_digits, tmp_path / "results", runs=tmp_path / "runs", show=None)
 
@@ -113,12 +117,24 @@ def test_the_command_of_a_record_gives_the_same_settings(model, few_digits, tmp_
     assert parse(model, few, words[6:]) == settings
 
 
+def test_a_record_s_command_makes_it_again(few_digits, tmp_path, monkeypatch, capsys):
+    record = fit(small("vae"), few_digits, tmp_path / "first", runs=tmp_path / "first", show=None)
+    monkeypatch.setattr(gan_repro.baselines.__main__, "DATA", {"MNIST": lambda: few_digits})
+    monkeypatch.setattr(gan_repro.baselines.__main__, "RESULTS", tmp_path)
+    monkeypatch.setattr(gan_repro.baselines.__main__, "RUNS", tmp_path)
+    monkeypatch.setattr(sys, "argv", shlex.split(record["made_by"]["command"])[2:])
+    gan_repro.baselines.__main__.main()
+    again = read_results(tmp_path / "again" / "vae_MNIST" / "seed0.json", "baseline")
+    for part in ("config", "identity", "metrics", "history", "samples"):
+        assert again[part] == record[part]
+
+
 @pytest.mark.parametrize(
     "words, message",
     [
         (["lr"], "'lr' is not a parameter: write name=value"),
-        (["lr=fast"], "lr is 'fast': it must be like 0.001"),
-        (["rate=0.1"], "vae has no parameter rate"),
+        (["lr=fast"], "lr is 'fast': it must be a value such as 0.001"),
+        (["rate=0.1"], "vae has no parameter rate: it has seed, .*, lr, batch_size"),
     ],
 )
 def test_a_bad_parameter_gets_one_sentence(few_digits, words, message):
@@ -133,6 +149,8 @@ def test_more_images_than_there_are_and_wrong_configurations_are_refused(few_dig
         Fit(model="gan", model_config=VAEConfig())
     with pytest.raises(ValueError, match="model_config is a VAEConfig: dbn has a DBNConfig"):
         Fit(model="dbn", model_config=VAEConfig())
+    with pytest.raises(ValueError, match=r"layers is \(12, 8\): an rbm has one; a dbn takes more"):
+        Fit(model="rbm", model_config=CONFIGS["dbn"])
 
 
 @pytest.mark.parametrize(
@@ -141,7 +159,7 @@ def test_more_images_than_there_are_and_wrong_configurations_are_refused(few_dig
         ({"batch_size": 301}, "batch_size is 301, above num_train, which is 300"),
         ({"epochs": 0}, "epochs is 0: it must be at least 1"),
         ({"lr": float("nan")}, "lr is nan: it must be finite"),
-        ({"lr": 0.0}, r"lr is 0.0: it must be finite and not below 0, a rate above 0"),
+        ({"lr": 0.0}, "lr is 0.0: it must be finite and above 0"),
         ({"thin": 0}, "thin is 0: it must be at least 1"),
         ({"layers": ()}, "layers is empty: it must name a number of units for each layer"),
         ({"layers": (5, 0)}, r"layers is \(5, 0\): it must be at least 1"),

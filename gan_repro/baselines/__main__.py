@@ -20,7 +20,7 @@ def with_fields(config: Any, given: dict[str, str]) -> Any:
             try:
                 changed[field.name] = READERS[type(before)](text)
             except (KeyError, ValueError):
-                raise ValueError(f"{field.name} is {text!r}: it must be like {before!r}") from None
+                raise ValueError(f"{field.name} is {text!r}: it must be a value such as {before!r}") from None
     return replace(config, **changed)
 
 
@@ -46,19 +46,22 @@ def parse(model: str, data: Images, words: list[str]) -> Fit:
         Fit(model=model, model_config=config, num_train=len(data.train), num_valid=len(data.valid)), given
     )
     if given:
-        raise ValueError(f"{model} has no parameter {', '.join(given)}")
+        known = [field.name for one in (settings, config) for field in fields(one) if field.name not in FIXED]
+        raise ValueError(f"{model} has no parameter {', '.join(given)}: it has {', '.join(known)}")
     return settings
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description="Train a model into results/again/ and runs/again/.")
+    parser = argparse.ArgumentParser(
+        prog="python -m gan_repro.baselines", description="Train a model into results/again/ and runs/again/."
+    )
     parser.add_argument("model", choices=MODELS)
     parser.add_argument("--data", choices=DATA, default="MNIST")
     parser.add_argument(
         "parameters", nargs="*", metavar="name=value", help="of fit.Fit and of the model's configuration"
     )
     parser.add_argument("--experiment", help="folder of its record below results/again/; model and data if not given")
-    arguments = parser.parse_args()
+    arguments = parser.parse_intermixed_args()  # options may stand before, between or after the parameters
     try:
         data = DATA[arguments.data]()
         settings = parse(arguments.model, data, arguments.parameters)

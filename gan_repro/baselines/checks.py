@@ -6,15 +6,18 @@ from typing import Any
 
 
 def check(config: Any) -> None:
-    """Raise ValueError, naming the field, unless whole numbers are at least 1 (a seed 0), others finite and at least 0,
-    learning rates above 0, and lists of layers not empty."""
+    """Raise ValueError, naming the field, unless whole numbers are at least 1 (a seed 0), others finite and not
+    below 0, learning rates above 0, and lists of layers not empty."""
     for field in fields(config):
         value, least = getattr(config, field.name), 0 if field.name == "seed" else 1
         for number in value if isinstance(value, tuple) else (value,):
             if type(number) is int and number < least:
                 raise ValueError(f"{field.name} is {value}: it must be at least {least}")
-            if type(number) is float and not (0 <= number < math.inf and (number or field.name != "lr")):
-                raise ValueError(f"{field.name} is {value}: it must be finite and not below 0, a rate above 0")
+            if type(number) is float:
+                above = number > 0 or (number == 0 and field.name != "lr")
+                if not (above and number < math.inf):
+                    limit = "above 0" if field.name == "lr" else "not below 0"
+                    raise ValueError(f"{field.name} is {value}: it must be finite and {limit}")
         if value == ():
             raise ValueError(f"{field.name} is empty: it must name a number of units for each layer")
 

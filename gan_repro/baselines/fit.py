@@ -30,7 +30,7 @@ from gan_repro.fer2013 import load_fer2013
 from gan_repro.pairs import Images
 from gan_repro.paths import RUNS
 from gan_repro.provenance import changed_since, session
-from gan_repro.results import ResultsError, read_results, relative, write_results, write_whole
+from gan_repro.results import ResultsError, nats, read_results, relative, write_results, write_whole
 from gan_repro.scoring import NUM_VALID_FOR_SIGMA, REDRAWS, TEST_DRAW, VALIDATION_DRAW, parzen_scores, scores_over_folds
 from gan_repro.tfd import load_tfd
 from gan_repro.training import lock, score_of
@@ -68,6 +68,8 @@ class Fit:
             wrong, right = type(self.model_config).__name__, type(default).__name__
             raise ValueError(f"model_config is a {wrong}: {self.model} has a {right}")
         check(self)
+        if self.model == "rbm" and len(self.model_config.layers) != 1:
+            raise ValueError(f"layers is {self.model_config.layers}: an rbm has one; a dbn takes more")
         if (batch_size := self.model_config.batch_size) > self.num_train:
             raise ValueError(f"batch_size is {batch_size}, above num_train, which is {self.num_train}")
 
@@ -99,13 +101,18 @@ def fit(
         kept_beside(path, record)
         if record["identity"] != settings.identity(data.md5):
             other = "is of another run (parameters, data or recipe)"
-            raise ResultsError(f"{relative(path)} {other}: keep it, and give another folder of results")
-        for line in changes_since(record["sessions"][-1]) if show else ():
-            show(f"since it was trained {line}")
+            raise ResultsError(
+                f"{relative(path)} {other}: keep it, and give another folder of results (--experiment NAME)"
+            )
+        for line in ["finished run found", *changes_since(record["sessions"][-1])] if show else ():
+            show(f"{relative(path)}: {line}")
         return record
     with locked_run(settings, data, runs, show) as fitter:
         fitter.train()
-        return fitter.write(path)
+        record = fitter.write(path)
+        test = record["metrics"]["test"]["authors"]
+        fitter.show(f"{relative(path)}: test {nats(test['log_likelihood'], test['standard_error'])} nats")
+        return record
 
 
 @contextmanager

@@ -1,8 +1,8 @@
 """Learning rate and steps of sampling of each model, chosen on validation images with an equal budget a row of Table 1.
 
-Five trainings that differ in what matters most for learning, then five ways to draw from the best of them. Every try is
-listed in results/search/<model>.json, with its validation score; no test image is looked at. `python -m
-gan_repro.baselines.search dbn`
+Five trainings that differ in what matters most for learning, then five ways to draw from the best of them (none for the
+VAE, whose samples are independent). Every try is listed in results/search/<model>_<data>.json, with its validation
+score; no test image is looked at. `python -m gan_repro.baselines.search dbn`
 """
 
 import argparse
