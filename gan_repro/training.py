@@ -186,12 +186,16 @@ class Trainer:
         statistics = self.check_finite()
         row = {"epoch": len(self.history) + 1}
         row |= dict(zip(STATISTICS, statistics.double().mean(dim=0).tolist(), strict=True))
-        if row["epoch"] % self.config.score_every == 0 or row["epoch"] == self.config.max_epochs:
+        if self.is_due(row["epoch"]):
             row |= self.score(row["epoch"])
         self.history.append(row)
         self.seconds = seconds_before + time.perf_counter() - began
         self.save()
         progress.epoch(row, self.seconds)
+
+    def is_due(self, epoch: int) -> bool:
+        """Whether G is scored after this epoch."""
+        return epoch % self.config.score_every == 0 or epoch == self.config.max_epochs
 
     def score(self, epoch: int) -> dict[str, Any]:
         """Score G and its average on the validation images, and keep the best of each."""
@@ -277,9 +281,9 @@ class Trainer:
         }
 
     def resume(self) -> bool:
-        """Take up the state of this run's checkpoint, or else of a run that this one prolongs; False: there is none."""
+        """Take up the state of this run's checkpoint, or else of one of another length; False: there is none."""
         own = load_run(self.folder)
-        saved = own or self.shorter_run()
+        saved = own or self.run_of_other_length()
         if saved is None:
             return False
         tensors, facts = saved
@@ -295,9 +299,9 @@ class Trainer:
             self.save()
         return True
 
-    def shorter_run(self) -> tuple[dict[str, Any], dict[str, Any]] | None:
-        """The checkpoint furthest on of a run with a smaller max_epochs, or from before a field of the configuration
-        existed, and else the same: it is this run so far."""
+    def run_of_other_length(self) -> tuple[dict[str, Any], dict[str, Any]] | None:
+        """The checkpoint furthest on of a run with another max_epochs, or from before a field of the configuration
+        existed, and else the same, that does what this one does up to its last step: it is this run so far."""
         found = []
         for folder in self.folder.parent.glob(f"{self.config.pair}-seed{self.config.seed}-*"):
             try:
@@ -307,12 +311,11 @@ class Trainer:
                 continue
             if saved is None or (saved[1]["recipe"], saved[1]["data_md5"]) != (RECIPE, self.data.md5):
                 continue
-            shorter = asdict(TrainingConfig()) | saved[1]["config"]  # fields younger than the run have their defaults
-            same = shorter | {"max_epochs": self.config.max_epochs} == asdict(self.config)
-            # Its last epoch is scored whatever score_every says, which the longer run would not have done.
-            on_grid = shorter["max_epochs"] % self.config.score_every == 0
-            shorter_by = self.config.max_epochs - shorter["max_epochs"]
-            if same and (shorter_by == 0 or (shorter_by > 0 and on_grid)):
+            other = asdict(TrainingConfig()) | saved[1]["config"]  # fields younger than the run have their defaults
+            same = other | {"max_epochs": self.config.max_epochs} == asdict(self.config)
+            # A last epoch is scored whatever score_every says, which a run of another length would not have done.
+            scored_alike = all(self.is_due(row["epoch"]) == ("G" in row) for row in saved[1]["history"])
+            if same and scored_alike and saved[1]["step"] <= self.config.max_epochs * self.config.steps_per_epoch:
                 found.append(saved)
         return max(found, key=lambda saved: saved[1]["step"], default=None)
 

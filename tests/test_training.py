@@ -434,6 +434,29 @@ def test_a_shorter_run_trains_apart_from_a_longer_one(mnist, tiny, tmp_path, cal
     assert state(shorter.folder) == uninterrupted(replace(tiny, max_epochs=2))
 
 
+def test_a_shorter_run_takes_up_a_longer_one_that_has_not_passed_its_end(mnist, tiny, tmp_path, calls, uninterrupted):
+    calls.append(lambda game: signal.raise_signal(signal.SIGINT) if game.step == 17 else None)
+    with pytest.raises(KeyboardInterrupt):
+        train(tiny, mnist, runs=tmp_path, show=None)
+    calls[:] = [(steps := []).append]
+    shorter = train(replace(tiny, max_epochs=2), mnist, runs=tmp_path, show=None)
+    assert len(steps) == 24 - 17
+    assert state(shorter.folder) == uninterrupted(replace(tiny, max_epochs=2))
+
+
+def test_a_shorter_run_whose_last_epoch_the_longer_one_did_not_score_trains_apart(
+    mnist, tiny, tmp_path, calls, uninterrupted
+):
+    config = replace(tiny, score_every=2)
+    calls.append(lambda game: signal.raise_signal(signal.SIGINT) if game.step == 17 else None)
+    with pytest.raises(KeyboardInterrupt):  # after epoch 1, without a score
+        train(config, mnist, runs=tmp_path, show=None)
+    calls[:] = [(steps := []).append]
+    shorter = train(replace(config, max_epochs=1), mnist, runs=tmp_path, show=None)
+    assert len(steps) == 12
+    assert "G" in shorter.history[0]
+
+
 def test_a_run_whose_last_score_lies_off_the_grid_is_not_taken_up(mnist, tiny, tmp_path, uninterrupted):
     """Its extra score could have chosen an epoch that the longer run never looks at."""
     config = replace(tiny, score_every=2)
