@@ -6,10 +6,12 @@ from dataclasses import replace
 
 import pytest
 import torch
+from torch.testing import assert_close
 
 import gan_repro.baselines.__main__
 from gan_repro.baselines.__main__ import parse
 from gan_repro.baselines.cae import CAEConfig
+from gan_repro.baselines.chains import autocorrelation, follow
 from gan_repro.baselines.dbn import DBNConfig
 from gan_repro.baselines.fit import Fit, Fitter, fit, rng_for
 from gan_repro.baselines.gsn import GSNConfig
@@ -54,7 +56,8 @@ def test_a_run_stopped_after_any_epoch_goes_on_with_the_same_bits(model, few_dig
 
 
 @pytest.mark.parametrize("model", CONFIGS)
-def test_the_record_holds_the_protocol_s_score_of_the_best_epoch(model, few_digits, tmp_path):
+def test_the_record_holds_the_protocol_s_score_of_the_best_epoch(model, few_digits, tmp_path, monkeypatch):
+    monkeypatch.setattr(gan_repro.baselines.fit, "LAGS", (0, 1, 5))
     settings = small(model)
     record = fit(settings, few_digits, tmp_path / "results", runs=tmp_path / "runs", show=None)
     scored = [row for row in record["history"] if "validation" in row]
@@ -72,6 +75,16 @@ def test_the_record_holds_the_protocol_s_score_of_the_best_epoch(model, few_digi
     kept = unpack_samples((tmp_path / "results/seed0.safetensors").read_bytes(), "model")
     assert len(kept) == 60
     assert torch.cdist(kept, samples).min(dim=1).values.max() < 0.1  # each is one of them, rounded
+    if model == "vae":
+        assert "mixing" not in record
+    else:
+        advance = fitter.model.start_chains(20, rng_for(0, "chain"))
+        stretch = follow(advance, range(3, 28))  # from its burn_in on
+        chain = unpack_samples((tmp_path / "results/seed0.safetensors").read_bytes(), "chain").view(4, 25, 784)
+        assert_close(chain, stretch[:, :4].transpose(0, 1), atol=1 / 250, rtol=0)  # in eight bits
+        assert record["mixing"]["lags"] == [0, 1, 5]
+        forgets = autocorrelation(stretch[[0, 1, 5]]).tolist()
+        assert record["mixing"]["autocorrelation"] == pytest.approx(forgets, abs=1e-6)
     assert record["data"] == "MNIST"
     assert {"baselines.fit", "baselines.gsn", "baselines.rbm", "parzen"} <= set(record["sessions"][0]["code"])
 

@@ -12,7 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from gan_repro.baselines.chains import along_chains
+from gan_repro.baselines import chains
 from gan_repro.baselines.checks import check, epochs_a_layer
 from gan_repro.baselines.minibatches import minibatches
 
@@ -126,16 +126,19 @@ class StackedCAE(nn.Module):
             moved = F.linear(moved, layer.weight) * slope
         return self.decode(codes[-1] + moved)
 
-    @torch.no_grad()
     def draw(self, num_samples: int, rng: torch.Generator) -> Tensor:
-        """Samples from num_chains walks that begin at the mean training image, (n, d)."""
-        c = self.config
-        x = self.mean_image.expand(min(c.num_chains, num_samples), -1)
+        """Samples along walks, (n, d)."""
+        return chains.draw(self, num_samples, rng)
 
+    def start_chains(self, num_chains: int, rng: torch.Generator) -> chains.Advance:
+        """Walks that begin at the mean training image."""
+        c, x = self.config, self.mean_image.expand(num_chains, -1)
+
+        @torch.no_grad()
         def advance(steps: int) -> Tensor:
             nonlocal x
             for _ in range(steps):
                 x = self.walk(x, c.step_size * torch.randn(len(x), c.layers[-1], generator=rng))
             return x
 
-        return along_chains(advance, num_samples, burn_in=c.burn_in, thin=c.thin)
+        return advance

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from gan_repro.baselines.chains import along_chains
+from gan_repro.baselines import chains
 from gan_repro.baselines.checks import check, epochs_a_layer
 from gan_repro.baselines.minibatches import minibatches
 from gan_repro.baselines.rbm import RBM
@@ -73,24 +73,27 @@ class DBN(nn.Module):
             error += (rbm.visible(rbm.hidden(data)) - data).square().mean().item()
         return {"reconstruction_error": error / len(batches)}
 
-    @torch.no_grad()
     def draw(self, num_samples: int, rng: torch.Generator) -> Tensor:
-        """Samples from num_chains chains in the top RBM that begin at random bits, (n, d).
+        """Samples along chains, (n, d)."""
+        return chains.draw(self, num_samples, rng)
+
+    def start_chains(self, num_chains: int, rng: torch.Generator) -> chains.Advance:
+        """Chains in the top RBM that begin at random bits.
 
         A sample is the mean of the pixels given binary hidden units of the top RBM: those are drawn, and what lies
         below them is a mean-field pass down.
         """
-        c, top = self.config, self.rbms[-1]
-        width = top.visible_bias.numel()
-        v = torch.bernoulli(torch.full((min(c.num_chains, num_samples), width), 0.5), generator=rng)
+        top = self.rbms[-1]
+        v = torch.bernoulli(torch.full((num_chains, top.visible_bias.numel()), 0.5), generator=rng)
 
+        @torch.no_grad()
         def advance(steps: int) -> Tensor:
             nonlocal v
             v = top.gibbs(v, rng, steps)
             h = torch.bernoulli(top.hidden(v), generator=rng)
             return self.pass_down(top.visible(h))
 
-        return along_chains(advance, num_samples, burn_in=c.burn_in, thin=c.thin)
+        return advance
 
     def pass_down(self, v: Tensor) -> Tensor:
         """From means of the top RBM's visible layer to means of the pixels."""

@@ -19,6 +19,7 @@ import torch
 from torch import Tensor
 
 from gan_repro.baselines.cae import CAEConfig, StackedCAE
+from gan_repro.baselines.chains import autocorrelation, follow
 from gan_repro.baselines.checks import check
 from gan_repro.baselines.dbn import DBN, DBNConfig
 from gan_repro.baselines.gsn import GSN, GSNConfig
@@ -45,8 +46,10 @@ MODELS = {  # class and configuration
     "vae": (VAE, VAEConfig()),
 }
 DATA = {"MNIST": load_mnist, "FER-2013": load_fer2013, "TFD": load_tfd}  # what a command may name
-PURPOSES = {"weights": 0, "epoch": 1, "draw": 2, "kept": 3}
+PURPOSES = {"weights": 0, "epoch": 1, "draw": 2, "kept": 3, "chain": 4}
 NUM_KEPT_SAMPLES = 500  # drawn from those of the test score
+NUM_KEPT_CHAINS, NUM_KEPT_STEPS = 4, 25  # of which every step is kept
+LAGS = (0, 1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000)  # steps of a chain, for its autocorrelation
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -207,7 +210,8 @@ class Fitter:
             drawn = self.model.draw(s.num_samples, rng_for(s.seed, "draw", draw))
             redraws.append(self.test_scores(drawn)["authors"]["log_likelihood"])
         some = torch.randperm(len(samples), generator=rng_for(s.seed, "kept"))[:NUM_KEPT_SAMPLES]
-        kept, beside = pack_samples({"model": samples[some]}), path.with_suffix(".safetensors")
+        chains, mixing = self.follow_chains()
+        kept, beside = pack_samples({"model": samples[some]} | chains), path.with_suffix(".safetensors")
         contents = {
             "experiment": s.model,
             "config": asdict(s),
@@ -232,10 +236,23 @@ class Fitter:
             "history": self.history,
             "seconds": round(self.seconds, 1),
             "sessions": self.sessions,
-        }
+        } | mixing
         write_whole(beside, kept)
         command = command_for(s, data_name(self.data))
         return write_results(path, "baseline", contents, command=command, trainer=__name__)
+
+    def follow_chains(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
+        """Of a model that draws along chains, from their burn-in on: the first steps of some, and how fast they forget;
+        nothing of others."""
+        if not hasattr(self.model, "start_chains"):
+            return {}, {}
+        c = self.settings.model_config
+        advance = self.model.start_chains(c.num_chains, rng_for(self.settings.seed, "chain"))
+        steps = sorted({*range(NUM_KEPT_STEPS), *LAGS})
+        seen = follow(advance, [c.burn_in + step for step in steps])
+        at_lags = seen[[steps.index(lag) for lag in LAGS]]
+        kept = seen[:NUM_KEPT_STEPS, :NUM_KEPT_CHAINS].transpose(0, 1).flatten(0, 1)  # chain by chain
+        return {"chain": kept}, {"mixing": {"lags": list(LAGS), "autocorrelation": autocorrelation(at_lags).tolist()}}
 
     def test_scores(self, samples: Tensor) -> dict[str, dict[str, Any]]:
         if isinstance(self.data, Faces):

@@ -11,7 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from gan_repro.baselines.chains import along_chains
+from gan_repro.baselines import chains
 from gan_repro.baselines.checks import check
 from gan_repro.baselines.minibatches import minibatches
 
@@ -93,20 +93,24 @@ class GSN(nn.Module):
     def add_noise(self, h: Tensor, rng: torch.Generator) -> Tensor:
         return h + self.config.noise * torch.randn(h.shape, generator=rng)
 
-    @torch.no_grad()
     def draw(self, num_samples: int, rng: torch.Generator) -> Tensor:
-        """Means of p(x | h1) along num_chains chains that begin at random bits, (n, d)."""
+        """Samples along chains, (n, d)."""
+        return chains.draw(self, num_samples, rng)
+
+    def start_chains(self, num_chains: int, rng: torch.Generator) -> chains.Advance:
+        """Chains that begin at random bits; a sample is the mean of p(x | h1)."""
         c = self.config
-        x = torch.bernoulli(torch.full((min(c.num_chains, num_samples), c.num_visible), 0.5), generator=rng)
+        x = torch.bernoulli(torch.full((num_chains, c.num_visible), 0.5), generator=rng)
         h2 = x.new_zeros(len(x), c.num_hidden)
 
+        @torch.no_grad()
         def advance(steps: int) -> Tensor:
             nonlocal x, h2
             for _ in range(steps):
                 logits, x, h2 = self.update(x, h2, rng)
             return torch.sigmoid(logits)
 
-        return along_chains(advance, num_samples, burn_in=c.burn_in, thin=c.thin)
+        return advance
 
 
 def _uniform(num_out: int, num_in: int, rng: torch.Generator) -> Tensor:
