@@ -1,0 +1,69 @@
+"""Data on a curve in the plane, and how far the samples of a model stray from it (Section 6: "very sharp, even
+degenerate distributions").
+
+The other models of Table 1 learn pixels in [0, 1], so a point of the plane is given to them as pixels: 24 for each of
+its coordinates, a bump where the coordinate lies. G, whose outputs can be any numbers, learns the coordinates.
+"""
+
+import torch
+from torch import Tensor, nn
+
+from gan_repro.losses import discriminator_loss, generator_loss_nonsaturating
+
+OFF = 0.05  # a point further than this from the curve is off it; the curve is 5 wide and 2 high
+CENTRES = torch.linspace(-3, 3, 24)  # of the pixels of a coordinate
+BUMP = 0.26  # standard deviation: the distance of two pixels
+
+
+def on_curve(u: Tensor) -> Tensor:
+    """Points of the curve (5 u / 2, sin 4 u) for u in [-1, 1]: (...) -> (..., 2)."""
+    return torch.stack([2.5 * u, torch.sin(4 * u)], dim=-1)
+
+
+def distance_to_curve(points: Tensor) -> Tensor:
+    """Distance of each point to the nearest of 4,001 points of the curve: (..., n, 2) -> (..., n)."""
+    return torch.cdist(points, on_curve(torch.linspace(-1, 1, 4001))).amin(dim=-1)
+
+
+def share_covered(points: Tensor) -> float:
+    """Share of the curve, at 101 of its points, with one of these points within 2 OFF: (n, 2) -> in [0, 1]."""
+    return (torch.cdist(on_curve(torch.linspace(-1, 1, 101)), points).amin(dim=1) < 2 * OFF).double().mean().item()
+
+
+def as_pixels(points: Tensor) -> Tensor:
+    """Points of [-3, 3]^2 as pixels in [0, 1]: (n, 2) -> (n, 48), the first coordinate's before the second's."""
+    return torch.exp(-((points[..., None] - CENTRES) / BUMP).square() / 2).flatten(-2)
+
+
+def from_pixels(pixels: Tensor) -> Tensor:
+    """And back: each coordinate is the centre of mass of its pixels, (n, 48) -> (n, 2)."""
+    by_coordinate = pixels.unflatten(-1, (2, len(CENTRES)))
+    return (by_coordinate * CENTRES).sum(dim=-1) / by_coordinate.sum(dim=-1)
+
+
+def train_adversarial_nets(data: Tensor, rng: torch.Generator, *, num_steps: int) -> nn.Module:
+    """G of two small nets trained by Algorithm 1 with k = 1 and the non-saturating loss; learning rates fall to 0.
+
+    data: points of the plane, (n, 2). Returns G, which maps z from N(0, 1), (m, 1), to points, (m, 2).
+    """
+    batch_size, hidden = 100, 64
+    with torch.random.fork_rng(devices=[]):  # nn.Linear draws its weights from the global generator
+        torch.manual_seed(int(torch.randint(2**31, (1,), generator=rng)))
+        G, D = (
+            nn.Sequential(nn.Linear(i, hidden), nn.Tanh(), nn.Linear(hidden, hidden), nn.Tanh(), nn.Linear(hidden, o))
+            for i, o in ((1, 2), (2, 1))
+        )
+    of_D, of_G = (torch.optim.Adam(net.parameters(), lr=lr, betas=(0.0, 0.99)) for net, lr in ((D, 0.004), (G, 0.001)))
+    falling = [torch.optim.lr_scheduler.LinearLR(of, 1.0, 0.0, num_steps) for of in (of_D, of_G)]
+    for _ in range(num_steps):
+        x = data[torch.randint(len(data), (batch_size,), generator=rng)]
+        fake = G(torch.randn(batch_size, 1, generator=rng)).detach()
+        of_D.zero_grad()
+        discriminator_loss(D(x), D(fake)).backward()
+        of_D.step()
+        of_G.zero_grad()
+        generator_loss_nonsaturating(D(G(torch.randn(batch_size, 1, generator=rng)))).backward()
+        of_G.step()
+        for schedule in falling:
+            schedule.step()
+    return G.requires_grad_(False)
