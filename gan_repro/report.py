@@ -14,7 +14,8 @@ import pandas as pd
 from gan_repro.notebooks import failed_path, notebook_names
 from gan_repro.paths import RESULTS, ROOT
 from gan_repro.results import ResultsError, relative
-from gan_repro.tables import oracles, our_columns, records, table1
+from gan_repro.seeds import records
+from gan_repro.table1 import oracles, our_columns, table1
 from gan_repro.workflow import needs
 
 UNCHANGED = "as it was: nothing that it depends on has changed"

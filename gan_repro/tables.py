@@ -1,162 +1,17 @@
-"""Table 1 from the files in results/, and its place in README.md. `python -m gan_repro.tables` writes the latter."""
+"""The tables of README.md from the files in results/. `python -m gan_repro.tables` writes them there."""
 
-import math
 import re
-import statistics
 import sys
-from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 
-from gan_repro.config import TrainingConfig
 from gan_repro.files import write_atomically
-from gan_repro.paths import BY_NUM_SAMPLES, ORACLES, RESULTS, ROOT
-from gan_repro.records import Record, not_as_released, read_record, record_paths
+from gan_repro.paths import BY_NUM_SAMPLES, RESULTS, ROOT
+from gan_repro.records import read_record
 from gan_repro.results import ResultsError, damaged, nats, read_results, relative
-
-# Table 1 of the paper, MNIST column: nats, and the standard error it states.
-PAPER_MNIST = {
-    "DBN": (138.0, 2.0),
-    "Stacked CAE": (121.0, 1.6),
-    "Deep GSN": (214.0, 1.1),
-    "Adversarial nets": (225.0, 2.0),
-}
-QUOTED = "quoted from the paper, not yet rerun"
-
-
-def paths_of_row(folder: Path) -> list[Path]:
-    """The records of a results folder that can be averaged: they differ in nothing but the seed.
-
-    Of several kinds (parameters, length, data, recipe) the one with most seeds, of equals the longest.
-    """
-    found = {path: read_record(path) for path in record_paths(folder)}
-    kinds = [[path for path in found if kind(found[path]) == kind(first)] for first in found.values()]
-    return max(kinds, key=lambda runs: (len(runs), found[runs[0]]["config"]["max_epochs"]), default=[])
-
-
-def records(folder: Path) -> list[Record]:
-    """The records of a results folder that can be averaged, in the order of their seeds."""
-    return [read_record(path) for path in paths_of_row(folder)]
-
-
-def all_records(folder: Path) -> list[Record]:
-    """All records of a results folder, in the order of their seeds."""
-    return [read_record(path) for path in record_paths(folder)]
-
-
-def kind(record: Record) -> tuple[Any, ...]:
-    """All that decides a run but its seed. (A field that an older record lacks has its default.)"""
-    return replace(TrainingConfig(**record["config"]), seed=0), record["data_md5"], record["recipe"]
-
-
-# Our rows of Table 1: folder of the records, which generator, and the row's name. The second recipe has the learning
-# rate's decay from a co-author's paper on conditional nets (Mirza and Osindero, 2014), and else the released values.
-OURS = (
-    ("mnist", "G", "Adversarial nets"),
-    ("mnist", "ema", "Adversarial nets, averaged G"),
-    ("mnist_fast", "G", "Adversarial nets, faster decay"),
-    ("mnist_fast", "ema", "Adversarial nets, faster decay, averaged G"),
-)
-
-FOLDERS = tuple(dict.fromkeys(folder for folder, _, _ in OURS))
-
-
-LOST = 0.01  # ours: mean probability of data that D gives to samples, in the last epoch
-
-
-def is_lost(run: Record) -> bool:
-    """Whether D was still winning outright in the last epoch. It looks at D alone, not at a score."""
-    return run["history"][-1]["D_G_z"] < LOST
-
-
-def learned(runs: list[Record]) -> list[Record]:
-    """The runs in which G was not lost; all, if there are no others."""
-    return [run for run in runs if not is_lost(run)] or runs
-
-
-def describe_runs(runs: list[Record], name: str) -> str:
-    """Which epochs of which runs a number is of, in words. The runs differ in their seeds."""
-    epochs, run = sorted(run["metrics"][name]["epoch"] for run in runs), runs[0]
-    words = f"epoch {epochs[0]}" if epochs[0] == epochs[-1] else f"epochs {epochs[0]} to {epochs[-1]}"
-    words += f", the best of {' or '.join(str(n) for n in sorted({run['epochs'] for run in runs}))}"
-    by_rule = sum(run["stopped_by"] == "patience" for run in runs)
-    if by_rule in (0, len(runs)):
-        words += "; stopped by the rule" if by_rule else "; not yet at the stopping rule"
-    else:
-        words += f"; {by_rule} of {len(runs)} stopped by the rule"
-    length = {"seed", "max_epochs", "patience", "score_every"}
-    other = [f"{key} {value}" for key, value in not_as_released(run["config"]).items() if key not in length]
-    return words + (f"; not as released: {', '.join(other)}" if other else "")
-
-
-def table1(results: Path = RESULTS) -> pd.DataFrame:
-    """Table 1, MNIST column: the paper's value, ours, and ours below real data, all in nats.
-
-    results: the folder that holds mnist/, mnist_fast/ and parzen/; rows without files in it show the paper's value
-    alone.
-    """
-    oracle = oracles(results)
-    ours = {}
-    for folder, name, model in OURS:
-        if runs := records(results / folder):
-            ours[model] = our_columns(runs, name, oracle)
-            if left_out := len(all_records(results / folder)) - len(runs):
-                ours[model]["seeds"] += f" (and {left_out} of another length)"
-    rows = []
-    for model in [*PAPER_MNIST, *(model for model in ours if model not in PAPER_MNIST)]:
-        row = {"model": model}
-        if model in PAPER_MNIST:
-            value, error = PAPER_MNIST[model]
-            row |= {"paper": f"{value:g} ± {error:g}", "source": QUOTED}
-        rows.append(row | ours.get(model, {}))
-    if oracle:
-        ours_is = nats(oracle["authors"]["log_likelihood"], oracle["authors"]["standard_error"])
-        row = {"model": "Real data: 10,000 training images", "ours": ours_is, "source": "computed"}
-        fine = nats(oracle["fine"]["log_likelihood"], oracle["fine"]["standard_error"])
-        rows.append(row | {"sigma": f"{oracle['authors']['sigma']:.4f}", "fine grid": fine, "below real data": "0.0"})
-    columns = ["model", "paper", "ours", "sigma", "fine grid", "below real data", "seeds"]
-    columns += ["between seeds", "between draws", "source"]
-    return pd.DataFrame([{column: row.get(column, "–") for column in columns} for row in rows])
-
-
-def our_columns(runs: list[Record], name: str, oracle: dict[str, Any] | None = None) -> dict[str, str]:
-    """Our side of a row: mean over seeds, with the test images' standard error, averaged over the seeds.
-
-    between seeds: standard deviation of the score between seeds; between draws: of one G's score between draws of its
-    10,000 samples, the root mean square over seeds; oracle: the score of real data. "–" where there is nothing to
-    compare. Runs in which G was lost are counted, but not in the mean, unless there are no others.
-    """
-    num_seeds, num_lost = len(runs), sum(map(is_lost, runs))
-    runs = learned(runs)
-    scores = [run["metrics"][name]["test"] for run in runs]
-
-    def mean(grid: str, key: str) -> float:
-        return statistics.fmean(score[grid][key] for score in scores)
-
-    ours = mean("authors", "log_likelihood")
-    log_likelihoods = [score["authors"]["log_likelihood"] for score in scores]
-    noise = [spread for run in runs if (spread := between_draws(run, name)) is not None]
-    return {
-        "ours": nats(ours, mean("authors", "standard_error")),
-        "sigma": ", ".join(sorted({f"{score['authors']['sigma']:.4f}" for score in scores})),
-        "fine grid": nats(mean("fine", "log_likelihood"), mean("fine", "standard_error")),
-        "below real data": f"{oracle['authors']['log_likelihood'] - ours:.1f}" if oracle else "–",
-        "seeds": f"{num_seeds}, {num_lost} lost" if num_lost else str(num_seeds),
-        "between seeds": f"{statistics.stdev(log_likelihoods):.1f}" if len(log_likelihoods) > 1 else "–",
-        "between draws": f"{math.sqrt(statistics.fmean(s**2 for s in noise)):.1f}" if noise else "–",
-        "source": describe_runs(runs, name),
-    }
-
-
-def between_draws(run: Record, name: str) -> float | None:
-    """Standard deviation of the test score between draws of G's samples, in nats; None in records from before it was
-    measured."""
-    scores = run["metrics"][name]
-    if "redraws" not in scores:
-        return None
-    return statistics.stdev([scores["test"]["authors"]["log_likelihood"], *scores["redraws"]])
+from gan_repro.seeds import FOLDERS, all_records
+from gan_repro.table1 import table1
 
 
 def seeds(results: Path = RESULTS) -> pd.DataFrame:
@@ -207,12 +62,6 @@ def speed(results: Path = RESULTS) -> pd.DataFrame:
 
 
 LIMITS = {"at_least": "at least", "at_most": "at most"}
-
-
-def oracles(results: Path = RESULTS) -> dict[str, Any] | None:
-    """The score of 10,000 real training images under the same protocol, as 08_parzen_window wrote it, or None."""
-    path = results / ORACLES
-    return read_results(path, "scores")["scores"].get("real_data_10000") if path.exists() else None
 
 
 def by_num_samples(results: Path = RESULTS) -> pd.DataFrame | None:

@@ -15,7 +15,8 @@ from gan_repro.config import TrainingConfig
 from gan_repro.paths import BY_NUM_SAMPLES, ORACLES, RESULTS
 from gan_repro.records import not_as_released, read_record, record_paths
 from gan_repro.results import ResultsError, read_results, relative
-from gan_repro.tables import FOLDERS, OURS, TABLES, is_lost, paths_of_row
+from gan_repro.seeds import FOLDERS, OURS, is_lost, paths_of_row
+from gan_repro.tables import TABLES
 
 LABELS = {  # the columns that tell a table's rows apart
     "table 1": ["model"],
@@ -116,7 +117,7 @@ def trace(words: Sequence[str], results: Path = RESULTS) -> list[str]:
     if behind:
         return [*lines, "", "From these files into README.md: make tables"]
     if column == "paper":
-        return [*lines, "Table 1 of Goodfellow et al. (2014), as printed there: tables.PAPER_MNIST"]
+        return [*lines, "Table 1 of Goodfellow et al. (2014), as printed there: table1.PAPER_MNIST"]
     return [*lines, "No number of ours: a name, words of ours, or a dash where there is nothing to compare."]
 
 

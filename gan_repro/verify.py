@@ -14,7 +14,9 @@ from gan_repro.paths import RESULTS
 from gan_repro.records import read_generator, read_record, record_paths
 from gan_repro.results import ResultsError, nats, relative
 from gan_repro.scoring import NUM_VALID_FOR_SIGMA, REDRAWS, parzen_scores, scores_on_test_set
-from gan_repro.tables import FOLDERS, PAPER_MNIST, TABLES, oracles
+from gan_repro.seeds import FOLDERS
+from gan_repro.table1 import PAPER_MNIST, oracles
+from gan_repro.tables import TABLES
 
 # What other orders of float32 sums can make of the same samples: nats, and the same sigma of the same grid.
 TOLERANCES = {"log_likelihood": 0.05, "standard_error": 0.005, "sigma": 1e-9}

@@ -5,7 +5,8 @@ import json
 import pytest
 
 from gan_repro.results import encode, nats
-from gan_repro.tables import PAPER_MNIST, between_markers, markdown, seeds, table1
+from gan_repro.table1 import PAPER_MNIST, table1
+from gan_repro.tables import between_markers, markdown, seeds
 
 
 def test_table_1_marks_what_is_quoted_and_what_is_ours(small_run, tmp_path):

@@ -9,7 +9,8 @@ import gan_repro.trace
 from gan_repro.paths import RESULTS
 from gan_repro.records import record_paths
 from gan_repro.results import ResultsError, encode, read_results, relative
-from gan_repro.tables import FOLDERS, TABLES
+from gan_repro.seeds import FOLDERS
+from gan_repro.tables import TABLES
 from gan_repro.trace import LABELS, TraceError, files, rows, trace
 
 FILES = [f"{folder}/{path.name}" for folder in FOLDERS for path in record_paths(RESULTS / folder)]

@@ -9,7 +9,8 @@ import pytest
 import gan_repro.verify
 from gan_repro.paths import RESULTS, ROOT
 from gan_repro.results import encode
-from gan_repro.tables import PAPER_MNIST, TABLES
+from gan_repro.table1 import PAPER_MNIST
+from gan_repro.tables import TABLES
 from gan_repro.verify import main, not_recomputed, verify, verify_real_data
 
 

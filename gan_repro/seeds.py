@@ -1,0 +1,67 @@
+"""The runs of record by their folders and seeds: which are averaged together, and which are lost."""
+
+import statistics
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from gan_repro.config import TrainingConfig
+from gan_repro.records import Record, read_record, record_paths
+
+# Our rows of Table 1: folder of the records, which generator, and the row's name. The second recipe has the learning
+# rate's decay from a co-author's paper on conditional nets (Mirza and Osindero, 2014), and else the released values.
+OURS = (
+    ("mnist", "G", "Adversarial nets"),
+    ("mnist", "ema", "Adversarial nets, averaged G"),
+    ("mnist_fast", "G", "Adversarial nets, faster decay"),
+    ("mnist_fast", "ema", "Adversarial nets, faster decay, averaged G"),
+)
+
+FOLDERS = tuple(dict.fromkeys(folder for folder, _, _ in OURS))
+
+
+LOST = 0.01  # ours: mean probability of data that D gives to samples, in the last epoch
+
+
+def is_lost(run: Record) -> bool:
+    """Whether D was still winning outright in the last epoch. It looks at D alone, not at a score."""
+    return run["history"][-1]["D_G_z"] < LOST
+
+
+def learned(runs: list[Record]) -> list[Record]:
+    """The runs in which G was not lost; all, if there are no others."""
+    return [run for run in runs if not is_lost(run)] or runs
+
+
+def paths_of_row(folder: Path) -> list[Path]:
+    """The records of a results folder that can be averaged: they differ in nothing but the seed.
+
+    Of several kinds (parameters, length, data, recipe) the one with most seeds, of equals the longest.
+    """
+    found = {path: read_record(path) for path in record_paths(folder)}
+    kinds = [[path for path in found if kind(found[path]) == kind(first)] for first in found.values()]
+    return max(kinds, key=lambda runs: (len(runs), found[runs[0]]["config"]["max_epochs"]), default=[])
+
+
+def records(folder: Path) -> list[Record]:
+    """The records of a results folder that can be averaged, in the order of their seeds."""
+    return [read_record(path) for path in paths_of_row(folder)]
+
+
+def all_records(folder: Path) -> list[Record]:
+    """All records of a results folder, in the order of their seeds."""
+    return [read_record(path) for path in record_paths(folder)]
+
+
+def kind(record: Record) -> tuple[Any, ...]:
+    """All that decides a run but its seed. (A field that an older record lacks has its default.)"""
+    return replace(TrainingConfig(**record["config"]), seed=0), record["data_md5"], record["recipe"]
+
+
+def between_draws(run: Record, name: str) -> float | None:
+    """Standard deviation of the test score between draws of G's samples, in nats; None in records from before it was
+    measured."""
+    scores = run["metrics"][name]
+    if "redraws" not in scores:
+        return None
+    return statistics.stdev([scores["test"]["authors"]["log_likelihood"], *scores["redraws"]])

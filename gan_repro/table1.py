@@ -1,0 +1,102 @@
+"""Table 1, MNIST column: the paper's numbers beside those of the files in results/."""
+
+import math
+import statistics
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from gan_repro.paths import ORACLES, RESULTS
+from gan_repro.records import Record, not_as_released
+from gan_repro.results import nats, read_results
+from gan_repro.seeds import OURS, all_records, between_draws, is_lost, learned, records
+
+# Table 1 of the paper, MNIST column: nats, and the standard error it states.
+PAPER_MNIST = {
+    "DBN": (138.0, 2.0),
+    "Stacked CAE": (121.0, 1.6),
+    "Deep GSN": (214.0, 1.1),
+    "Adversarial nets": (225.0, 2.0),
+}
+QUOTED = "quoted from the paper, not yet rerun"
+
+
+def describe_runs(runs: list[Record], name: str) -> str:
+    """Which epochs of which runs a number is of, in words. The runs differ in their seeds."""
+    epochs, run = sorted(run["metrics"][name]["epoch"] for run in runs), runs[0]
+    words = f"epoch {epochs[0]}" if epochs[0] == epochs[-1] else f"epochs {epochs[0]} to {epochs[-1]}"
+    words += f", the best of {' or '.join(str(n) for n in sorted({run['epochs'] for run in runs}))}"
+    by_rule = sum(run["stopped_by"] == "patience" for run in runs)
+    if by_rule in (0, len(runs)):
+        words += "; stopped by the rule" if by_rule else "; not yet at the stopping rule"
+    else:
+        words += f"; {by_rule} of {len(runs)} stopped by the rule"
+    length = {"seed", "max_epochs", "patience", "score_every"}
+    other = [f"{key} {value}" for key, value in not_as_released(run["config"]).items() if key not in length]
+    return words + (f"; not as released: {', '.join(other)}" if other else "")
+
+
+def table1(results: Path = RESULTS) -> pd.DataFrame:
+    """Table 1, MNIST column: the paper's value, ours, and ours below real data, all in nats.
+
+    results: the folder that holds mnist/, mnist_fast/ and parzen/; rows without files in it show the paper's value
+    alone.
+    """
+    oracle = oracles(results)
+    ours = {}
+    for folder, name, model in OURS:
+        if runs := records(results / folder):
+            ours[model] = our_columns(runs, name, oracle)
+            if left_out := len(all_records(results / folder)) - len(runs):
+                ours[model]["seeds"] += f" (and {left_out} of another length)"
+    rows = []
+    for model in [*PAPER_MNIST, *(model for model in ours if model not in PAPER_MNIST)]:
+        row = {"model": model}
+        if model in PAPER_MNIST:
+            value, error = PAPER_MNIST[model]
+            row |= {"paper": f"{value:g} ± {error:g}", "source": QUOTED}
+        rows.append(row | ours.get(model, {}))
+    if oracle:
+        ours_is = nats(oracle["authors"]["log_likelihood"], oracle["authors"]["standard_error"])
+        row = {"model": "Real data: 10,000 training images", "ours": ours_is, "source": "computed"}
+        fine = nats(oracle["fine"]["log_likelihood"], oracle["fine"]["standard_error"])
+        rows.append(row | {"sigma": f"{oracle['authors']['sigma']:.4f}", "fine grid": fine, "below real data": "0.0"})
+    columns = ["model", "paper", "ours", "sigma", "fine grid", "below real data", "seeds"]
+    columns += ["between seeds", "between draws", "source"]
+    return pd.DataFrame([{column: row.get(column, "–") for column in columns} for row in rows])
+
+
+def our_columns(runs: list[Record], name: str, oracle: dict[str, Any] | None = None) -> dict[str, str]:
+    """Our side of a row: mean over seeds, with the test images' standard error, averaged over the seeds.
+
+    between seeds: standard deviation of the score between seeds; between draws: of one G's score between draws of its
+    10,000 samples, the root mean square over seeds; oracle: the score of real data. "–" where there is nothing to
+    compare. Runs in which G was lost are counted, but not in the mean, unless there are no others.
+    """
+    num_seeds, num_lost = len(runs), sum(map(is_lost, runs))
+    runs = learned(runs)
+    scores = [run["metrics"][name]["test"] for run in runs]
+
+    def mean(grid: str, key: str) -> float:
+        return statistics.fmean(score[grid][key] for score in scores)
+
+    ours = mean("authors", "log_likelihood")
+    log_likelihoods = [score["authors"]["log_likelihood"] for score in scores]
+    noise = [spread for run in runs if (spread := between_draws(run, name)) is not None]
+    return {
+        "ours": nats(ours, mean("authors", "standard_error")),
+        "sigma": ", ".join(sorted({f"{score['authors']['sigma']:.4f}" for score in scores})),
+        "fine grid": nats(mean("fine", "log_likelihood"), mean("fine", "standard_error")),
+        "below real data": f"{oracle['authors']['log_likelihood'] - ours:.1f}" if oracle else "–",
+        "seeds": f"{num_seeds}, {num_lost} lost" if num_lost else str(num_seeds),
+        "between seeds": f"{statistics.stdev(log_likelihoods):.1f}" if len(log_likelihoods) > 1 else "–",
+        "between draws": f"{math.sqrt(statistics.fmean(s**2 for s in noise)):.1f}" if noise else "–",
+        "source": describe_runs(runs, name),
+    }
+
+
+def oracles(results: Path = RESULTS) -> dict[str, Any] | None:
+    """The score of 10,000 real training images under the same protocol, as 08_parzen_window wrote it, or None."""
+    path = results / ORACLES
+    return read_results(path, "scores")["scores"].get("real_data_10000") if path.exists() else None
