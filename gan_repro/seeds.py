@@ -7,6 +7,7 @@ from typing import Any
 
 from gan_repro.config import TrainingConfig
 from gan_repro.records import Record, read_record, record_paths
+from gan_repro.results import read_results
 
 # Our rows of Table 1: folder of the records, which generator, and the row's name. The second recipe has the learning
 # rate's decay from a co-author's paper on conditional nets (Mirza and Osindero, 2014), and else the released values.
@@ -15,6 +16,15 @@ OURS = (
     ("mnist", "ema", "Adversarial nets, averaged G"),
     ("mnist_fast", "G", "Adversarial nets, faster decay"),
     ("mnist_fast", "ema", "Adversarial nets, faster decay, averaged G"),
+)
+
+# The other models' rows: folder of the records, and the row's name. Those of the paper's table first.
+OTHERS = (
+    ("dbn", "DBN"),
+    ("stacked_cae", "Stacked CAE"),
+    ("deep_gsn", "Deep GSN"),
+    ("rbm", "RBM"),
+    ("vae", "VAE"),
 )
 
 FOLDERS = tuple(dict.fromkeys(folder for folder, _, _ in OURS))
@@ -58,10 +68,24 @@ def kind(record: Record) -> tuple[Any, ...]:
     return replace(TrainingConfig(**record["config"]), seed=0), record["data_md5"], record["recipe"]
 
 
-def between_draws(run: Record, name: str) -> float | None:
-    """Standard deviation of the test score between draws of G's samples, in nats; None in records from before it was
-    measured."""
-    scores = run["metrics"][name]
+def records_of_other(folder: Path) -> list[Record]:
+    """The records of another model in a results folder that can be averaged, in the order of their seeds.
+
+    Of several kinds the one with most seeds, of equals the longest.
+    """
+    found = [read_results(path, "baseline") for path in record_paths(folder)]
+    kinds = [[run for run in found if kind_of_other(run) == kind_of_other(first)] for first in found]
+    return max(kinds, key=lambda runs: (len(runs), runs[0]["epochs"]), default=[])
+
+
+def kind_of_other(record: Record) -> tuple[Any, ...]:
+    """All that decides a run of another model but its seed."""
+    return record["config"] | {"seed": 0}, record["data_md5"], record["recipe"]
+
+
+def between_draws(scores: dict[str, Any]) -> float | None:
+    """Standard deviation of a model's test score between draws of its samples, in nats; None in records from before it
+    was measured. scores: its metrics."""
     if "redraws" not in scores:
         return None
     return statistics.stdev([scores["test"]["authors"]["log_likelihood"], *scores["redraws"]])

@@ -7,10 +7,10 @@ from typing import Any
 
 import pandas as pd
 
-from gan_repro.paths import ORACLES, RESULTS
+from gan_repro.paths import ORACLES, PEERS, RESULTS
 from gan_repro.records import Record, not_as_released
 from gan_repro.results import nats, read_results
-from gan_repro.seeds import OURS, all_records, between_draws, is_lost, learned, records
+from gan_repro.seeds import OTHERS, OURS, all_records, between_draws, is_lost, learned, records, records_of_other
 
 # Table 1 of the paper, MNIST column: nats, and the standard error it states.
 PAPER_MNIST = {
@@ -40,8 +40,8 @@ def describe_runs(runs: list[Record], name: str) -> str:
 def table1(results: Path = RESULTS) -> pd.DataFrame:
     """Table 1, MNIST column: the paper's value, ours, and ours below real data, all in nats.
 
-    results: the folder that holds mnist/, mnist_fast/ and parzen/; rows without files in it show the paper's value
-    alone.
+    results: the folder that holds mnist/, mnist_fast/, those of the other models and parzen/; rows of the paper without
+    files in it show the paper's value alone. Rows: the paper's models, ours that it has not, other models, real data.
     """
     oracle = oracles(results)
     ours = {}
@@ -50,6 +50,11 @@ def table1(results: Path = RESULTS) -> pd.DataFrame:
             ours[model] = our_columns(runs, name, oracle)
             if left_out := len(all_records(results / folder)) - len(runs):
                 ours[model]["seeds"] += f" (and {left_out} of another length)"
+    for folder, model in OTHERS:
+        if runs := records_of_other(results / folder):
+            ours[model] = columns_of_other(runs, oracle)
+    for model, score in peers(results).items():
+        ours[model] = score_columns([score], oracle) | {"source": "computed in 12_more_models"}
     rows = []
     for model in [*PAPER_MNIST, *(model for model in ours if model not in PAPER_MNIST)]:
         row = {"model": model}
@@ -58,42 +63,74 @@ def table1(results: Path = RESULTS) -> pd.DataFrame:
             row |= {"paper": f"{value:g} ± {error:g}", "source": QUOTED}
         rows.append(row | ours.get(model, {}))
     if oracle:
-        ours_is = nats(oracle["authors"]["log_likelihood"], oracle["authors"]["standard_error"])
-        row = {"model": "Real data: 10,000 training images", "ours": ours_is, "source": "computed"}
-        fine = nats(oracle["fine"]["log_likelihood"], oracle["fine"]["standard_error"])
-        rows.append(row | {"sigma": f"{oracle['authors']['sigma']:.4f}", "fine grid": fine, "below real data": "0.0"})
+        row = {"model": "Real data: 10,000 training images", "source": "computed"}
+        rows.append(row | score_columns([oracle], oracle))
     columns = ["model", "paper", "ours", "sigma", "fine grid", "below real data", "seeds"]
-    columns += ["between seeds", "between draws", "source"]
+    columns += ["between seeds", "between draws", "core-minutes", "source"]
     return pd.DataFrame([{column: row.get(column, "–") for column in columns} for row in rows])
 
 
 def our_columns(runs: list[Record], name: str, oracle: dict[str, Any] | None = None) -> dict[str, str]:
-    """Our side of a row: mean over seeds, with the test images' standard error, averaged over the seeds.
-
-    between seeds: standard deviation of the score between seeds; between draws: of one G's score between draws of its
-    10,000 samples, the root mean square over seeds; oracle: the score of real data. "–" where there is nothing to
-    compare. Runs in which G was lost are counted, but not in the mean, unless there are no others.
-    """
+    """Our side of a row of adversarial nets, as `score_columns`; runs in which G was lost are counted, but not in the
+    mean, unless there are no others. name: "G", or "ema" for the average of G's weights."""
     num_seeds, num_lost = len(runs), sum(map(is_lost, runs))
     runs = learned(runs)
-    scores = [run["metrics"][name]["test"] for run in runs]
+    return run_columns([run["metrics"][name] for run in runs], runs, oracle) | {
+        "seeds": f"{num_seeds}, {num_lost} lost" if num_lost else str(num_seeds),
+        "source": describe_runs(runs, name),
+    }
+
+
+def columns_of_other(runs: list[Record], oracle: dict[str, Any] | None = None) -> dict[str, str]:
+    """Our side of a row of another model, likewise."""
+    epochs = sorted(run["metrics"]["epoch"] for run in runs)
+    words = f"epoch {epochs[0]}" if epochs[0] == epochs[-1] else f"epochs {epochs[0]} to {epochs[-1]}"
+    return run_columns([run["metrics"] for run in runs], runs, oracle) | {
+        "seeds": str(len(runs)),
+        "source": f"{words}, the best of {runs[0]['epochs']}",
+    }
+
+
+def run_columns(metrics: list[dict[str, Any]], runs: list[Record], oracle: dict[str, Any] | None) -> dict[str, str]:
+    """`score_columns` of the runs' test scores, and what only runs have.
+
+    between draws: standard deviation of one model's score between draws of its 10,000 samples, the root mean square
+    over seeds; core-minutes: of a seed's training and scoring, mean over seeds.
+    """
+    noise = [spread for scores in metrics if (spread := between_draws(scores)) is not None]
+    minutes = [run["seconds"] / 60 * run["sessions"][-1]["machine"]["threads"] for run in runs]
+    return score_columns([scores["test"] for scores in metrics], oracle) | {
+        "between draws": f"{math.sqrt(statistics.fmean(s**2 for s in noise)):.1f}" if noise else "–",
+        "core-minutes": f"{statistics.fmean(minutes):.0f}",
+    }
+
+
+def score_columns(scores: list[dict[str, Any]], oracle: dict[str, Any] | None) -> dict[str, str]:
+    """The columns that any test scores have, one score a seed: their mean, with the test images' standard error,
+    averaged over the seeds.
+
+    between seeds: standard deviation of the score between seeds; oracle: the score of real data. "–" where there is
+    nothing to compare.
+    """
 
     def mean(grid: str, key: str) -> float:
         return statistics.fmean(score[grid][key] for score in scores)
 
-    ours = mean("authors", "log_likelihood")
     log_likelihoods = [score["authors"]["log_likelihood"] for score in scores]
-    noise = [spread for run in runs if (spread := between_draws(run, name)) is not None]
+    below = f"{oracle['authors']['log_likelihood'] - mean('authors', 'log_likelihood'):.1f}" if oracle else "–"
     return {
-        "ours": nats(ours, mean("authors", "standard_error")),
+        "ours": nats(mean("authors", "log_likelihood"), mean("authors", "standard_error")),
         "sigma": ", ".join(sorted({f"{score['authors']['sigma']:.4f}" for score in scores})),
         "fine grid": nats(mean("fine", "log_likelihood"), mean("fine", "standard_error")),
-        "below real data": f"{oracle['authors']['log_likelihood'] - ours:.1f}" if oracle else "–",
-        "seeds": f"{num_seeds}, {num_lost} lost" if num_lost else str(num_seeds),
+        "below real data": below,
         "between seeds": f"{statistics.stdev(log_likelihoods):.1f}" if len(log_likelihoods) > 1 else "–",
-        "between draws": f"{math.sqrt(statistics.fmean(s**2 for s in noise)):.1f}" if noise else "–",
-        "source": describe_runs(runs, name),
     }
+
+
+def peers(results: Path = RESULTS) -> dict[str, dict[str, Any]]:
+    """Test scores of models without training by gradients, by their rows' names, as 12_more_models wrote them."""
+    path = results / PEERS
+    return read_results(path, "scores")["scores"] if path.exists() else {}
 
 
 def oracles(results: Path = RESULTS) -> dict[str, Any] | None:

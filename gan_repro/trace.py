@@ -12,10 +12,11 @@ from typing import Any
 import pandas as pd
 
 from gan_repro.config import TrainingConfig
-from gan_repro.paths import BY_NUM_SAMPLES, ORACLES, RESULTS
+from gan_repro.paths import BY_NUM_SAMPLES, ORACLES, PEERS, RESULTS
 from gan_repro.records import not_as_released, read_record, record_paths
 from gan_repro.results import ResultsError, read_results, relative
-from gan_repro.seeds import FOLDERS, OURS, is_lost, paths_of_row
+from gan_repro.seeds import FOLDERS, OTHERS, OURS, is_lost, paths_of_row, records_of_other
+from gan_repro.table1 import peers
 from gan_repro.tables import TABLES
 
 LABELS = {  # the columns that tell a table's rows apart
@@ -47,16 +48,24 @@ def files(name: str, label: str, column: str, results: Path = RESULTS) -> list[P
     if name == "speed":
         return [results / "bench.json"]
     if name == "table 1":
-        ours = {model: folder for folder, _, model in OURS}
-        of_runs = paths_of_row(results / ours[label]) if label in ours else []
-        if column != "seeds":  # which counts those in which G was lost, too
+        ours = {model: results / folder for folder, _, model in OURS}
+        others = {model: results / folder for folder, model in OTHERS}
+        of_runs = paths_of_row(ours[label]) if label in ours else paths_of_other(others.get(label))
+        if column != "seeds" and label in ours:  # which counts those in which G was lost, too
             of_runs = [path for path in of_runs if not is_lost(read_record(path))] or of_runs
+        if label in peers(results):
+            of_runs = [results / PEERS]
         if not of_runs and column == "source":  # words of ours: quoted, or computed
             return []
         needs_oracle = column == "below real data" or not of_runs
         return of_runs + [results / ORACLES] * needs_oracle
     listed = [path for folder in FOLDERS for path in record_paths(results / folder)]
     return [listed[list(rows(name, results)).index(label)]]
+
+
+def paths_of_other(folder: Path | None) -> list[Path]:
+    """The records of another model that are averaged in its row."""
+    return [folder / f"seed{record['seed']}.json" for record in records_of_other(folder)] if folder else []
 
 
 def describe(path: Path) -> list[str]:
@@ -75,11 +84,16 @@ def describe(path: Path) -> list[str]:
         if is_lost(contents):
             lines.append("  G was lost: counted among the seeds, not in the mean")
         lines += trained_by(contents)
+    elif kind == "baseline":
+        changed = ", ".join(f"{key} {value}" for key, value in contents["config"]["model_config"].items())
+        lines.append(f"  {contents['experiment']} on {contents['data']}, seed {contents['seed']}; {changed}")
+        lines.append(f"  {contents['epochs']} epochs; best epoch {contents['metrics']['epoch']}")
+        lines += [f"  trained by commit {session['commit']}, {machine(session)}" for session in contents["sessions"]]
     elif kind == "scores":
         lines.append("  " + ", ".join(f"{key} {value}" for key, value in contents["parameters"].items()))
     if kind != "bench":
         lines += [f"  data {name}: md5 {md5}" for name, md5 in contents["data_md5"].items()]
-    lines.append(f"  {'scored' if kind == 'run' else 'made'} by commit {by['commit']}")
+    lines.append(f"  {'scored' if kind in ('run', 'baseline') else 'made'} by commit {by['commit']}")
     lines.append(f"  on {machine(by)}")
     return [*lines, f"  again: {by['command']}"]
 

@@ -14,8 +14,8 @@ from gan_repro.paths import RESULTS
 from gan_repro.records import read_generator, read_record, record_paths
 from gan_repro.results import ResultsError, nats, relative
 from gan_repro.scoring import NUM_VALID_FOR_SIGMA, REDRAWS, parzen_scores, scores_on_test_set
-from gan_repro.seeds import FOLDERS
-from gan_repro.table1 import PAPER_MNIST, oracles
+from gan_repro.seeds import FOLDERS, OTHERS
+from gan_repro.table1 import PAPER_MNIST, QUOTED, oracles, peers, table1
 from gan_repro.tables import TABLES
 
 # What other orders of float32 sums can make of the same samples: nats, and the same sigma of the same grid.
@@ -78,8 +78,14 @@ def compare(label: str, scores: dict[str, Any], recorded: dict[str, Any]) -> lis
 
 def not_recomputed(*, redraws: bool) -> list[str]:
     """What was not checked, in lines: the numbers of README.md that need a rerun, and by which command."""
-    rows = [model for model in TABLES["table 1"]()["model"] if model in PAPER_MNIST and model != "Adversarial nets"]
-    lines = [f"  table 1, {', '.join(rows)}: quoted from the paper, nothing of ours to rerun yet"]
+    sources, lines = table1().set_index("model")["source"], []
+    if quoted := [model for model in PAPER_MNIST if sources[model] == QUOTED]:
+        lines.append(f"  table 1, {', '.join(quoted)}: quoted from the paper, nothing of ours to rerun yet")
+    if others := [model for _, model in OTHERS if sources.get(model, QUOTED) != QUOTED]:
+        how = 'the commands that `.venv/bin/python -m gan_repro.trace "table 1" "<row>" ours` prints (an hour a seed)'
+        lines.append(f"  table 1, {', '.join(others)}: {how}")
+    if computed := list(peers()):
+        lines.append(f"  table 1, {', '.join(computed)}: .venv/bin/python -m gan_repro.notebooks 12_more_models")
     return lines + [f"  {what}: {how}" for what, how in RERUNS.items() if not (redraws and "draws" in what)]
 
 

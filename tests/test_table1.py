@@ -1,0 +1,67 @@
+"""The rows of Table 1 that are not of adversarial nets: from the other models' records, and from scores alone."""
+
+import statistics
+
+import pytest
+
+from gan_repro.baselines.fit import Fit, fit
+from gan_repro.baselines.vae import VAEConfig
+from gan_repro.paths import PEERS
+from gan_repro.results import nats, read_results, write_results
+from gan_repro.table1 import PAPER_MNIST, QUOTED, table1
+from gan_repro.trace import trace
+
+
+@pytest.fixture(scope="module")
+def folder(few_digits, tmp_path_factory):
+    """Two seeds of a model, one more of it with other parameters, and the scores of two sets of samples."""
+    folder = tmp_path_factory.mktemp("results")
+    sizes = {"num_train": 300, "num_valid": 50, "num_samples": 60, "score_every": 1}
+    for seed, epochs in ((0, 2), (1, 2), (2, 1)):
+        config = VAEConfig(num_hidden=10, num_z=3, epochs=epochs)
+        settings = Fit(model="vae", model_config=config, seed=seed, **sizes)
+        fit(settings, few_digits, folder / "vae", runs=folder / "runs", show=None)
+    score = {"sigma": 0.2, "log_likelihood": 12.34, "standard_error": 0.56}
+    both = {"authors": score, "fine": score | {"sigma": 0.21, "log_likelihood": 13.0}}
+    contents = {
+        "parameters": {"num_train": 300, "num_samples": 60, "centres": "none"},
+        "data_md5": few_digits.md5,
+        "scores": {"Diagonal Gaussian": both},
+        "plus_minus": "standard error over the test images",
+    }
+    write_results(folder / PEERS, "scores", contents, command="make it")
+    return folder
+
+
+def test_seeds_of_another_model_are_averaged_where_they_differ_in_nothing_else(folder):
+    row = table1(folder).set_index("model").loc["VAE"]
+    runs = [read_results(folder / f"vae/seed{seed}.json", "baseline") for seed in (0, 1)]
+    scores = [run["metrics"]["test"]["authors"] for run in runs]
+    values = [score["log_likelihood"] for score in scores]
+    error = statistics.fmean(score["standard_error"] for score in scores)
+    assert row["ours"] == nats(statistics.fmean(values), error)
+    assert row["seeds"] == "2"
+    assert row["between seeds"] == f"{statistics.stdev(values):.1f}"
+    assert row["core-minutes"] == "0" and row["between draws"] != "–"
+    assert row["source"].endswith("the best of 2")
+    assert row["paper"] == "–"
+
+
+def test_scores_without_a_training_have_a_row_of_their_own_and_no_spread_over_seeds(folder):
+    row = table1(folder).set_index("model").loc["Diagonal Gaussian"]
+    assert (row["ours"], row["sigma"], row["fine grid"]) == ("12.3 ± 0.6", "0.2000", "13.0 ± 0.6")
+    assert (row["seeds"], row["between seeds"], row["core-minutes"]) == ("–", "–", "–")
+    assert row["source"] == "computed in 12_more_models"
+
+
+def test_what_is_not_there_is_quoted(folder):
+    table = table1(folder).set_index("model")
+    assert all(table.loc[model, "source"] == QUOTED for model in PAPER_MNIST)
+
+
+def test_the_files_behind_these_rows_are_named_with_the_commands_that_make_them(folder):
+    text = "\n".join(trace(["table 1", "VAE", "ours"], folder))
+    assert "vae/seed0.json" in text and "vae/seed1.json" in text and "vae/seed2.json" not in text
+    assert "again: .venv/bin/python -m gan_repro.baselines vae --data MNIST seed=1" in text
+    text = "\n".join(trace(["table 1", "Diagonal Gaussian", "ours"], folder))
+    assert PEERS in text and "again: make it" in text
