@@ -15,6 +15,7 @@ from gan_repro.baselines.chains import autocorrelation, follow
 from gan_repro.baselines.dbn import DBNConfig
 from gan_repro.baselines.fit import Fit, Fitter, fit, rng_for
 from gan_repro.baselines.gsn import GSNConfig
+from gan_repro.baselines.kept import read_kept
 from gan_repro.baselines.vae import VAEConfig
 from gan_repro.dependencies import code_fingerprints
 from gan_repro.faces import Faces
@@ -22,7 +23,6 @@ from gan_repro.fer2013 import five_folds
 from gan_repro.provenance import session
 from gan_repro.results import ResultsError, nats, read_results
 from gan_repro.scoring import TEST_DRAW, parzen_scores
-from gan_repro.weights import unpack_samples
 
 CONFIGS = {
     "rbm": DBNConfig(layers=(12,), epochs=2, burn_in=3, thin=1, num_chains=20),
@@ -72,7 +72,7 @@ def test_the_record_holds_the_protocol_s_score_of_the_best_epoch(model, few_digi
     samples = fitter.model.draw(60, rng_for(0, "draw", TEST_DRAW))
     assert record["metrics"]["test"] == parzen_scores(few_digits.test, few_digits.valid[:1000], samples)
     assert len(record["metrics"]["redraws"]) == 4
-    kept = unpack_samples((tmp_path / "results/seed0.safetensors").read_bytes(), "model")
+    kept = read_kept(tmp_path / "results/seed0.json")
     assert len(kept) == 60
     assert torch.cdist(kept, samples).min(dim=1).values.max() < 0.1  # each is one of them, rounded
     if model == "vae":
@@ -80,7 +80,7 @@ def test_the_record_holds_the_protocol_s_score_of_the_best_epoch(model, few_digi
     else:
         advance = fitter.model.start_chains(20, rng_for(0, "chain"))
         stretch = follow(advance, range(3, 28))  # from its burn_in on
-        chain = unpack_samples((tmp_path / "results/seed0.safetensors").read_bytes(), "chain").view(4, 25, 784)
+        chain = read_kept(tmp_path / "results/seed0.json", "chain").view(4, 25, 784)
         assert_close(chain, stretch[:, :4].transpose(0, 1), atol=1 / 250, rtol=0)  # in eight bits
         assert record["mixing"]["lags"] == [0, 1, 5]
         forgets = autocorrelation(stretch[[0, 1, 5]]).tolist()
@@ -89,7 +89,7 @@ def test_the_record_holds_the_protocol_s_score_of_the_best_epoch(model, few_digi
     assert {"baselines.fit", "baselines.gsn", "baselines.rbm", "parzen"} <= set(record["sessions"][0]["code"])
 
 
-def test_a_finished_run_is_read_and_another_in_its_place_is_refused(few_digits, tmp_path):
+def test_a_finished_run_is_read_and_another_s_record_stays_beside_its_checkpoint(few_digits, tmp_path):
     lines = []
     first = fit(small("vae"), few_digits, tmp_path / "results", runs=tmp_path / "runs", show=lines.append)
     error = first["metrics"]["test"]["authors"]["standard_error"]
@@ -97,8 +97,13 @@ def test_a_finished_run_is_read_and_another_in_its_place_is_refused(few_digits, 
     assert len(lines) == 4 and lines[3].endswith(f"seed0.json: test {score} nats")
     assert fit(small("vae"), few_digits, tmp_path / "results", runs=tmp_path / "none", show=lines.append) == first
     assert len(lines) == 5 and lines[4].endswith("seed0.json: finished run found")
-    with pytest.raises(ResultsError, match=r"seed0\.json is of another run .*: keep it, and give another folder"):
-        fit(small("vae", num_samples=50), few_digits, tmp_path / "results", runs=tmp_path / "runs", show=None)
+    other = small("vae", num_samples=50)
+    for _ in range(2):  # made, then read
+        record = fit(other, few_digits, tmp_path / "results", runs=tmp_path / "runs", show=lines.append)
+        assert record["config"]["num_samples"] == 50
+    assert "holds another run's record (parameters, data or recipe) and is left as it is" in lines[5]
+    assert sum("finished run found" in line for line in lines) == 2
+    assert fit(small("vae"), few_digits, tmp_path / "results", runs=tmp_path / "none", show=None) == first
 
 
 def test_seeds_differ_and_repeat(few_digits, tmp_path):

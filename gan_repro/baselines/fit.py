@@ -31,7 +31,7 @@ from gan_repro.fer2013 import load_fer2013
 from gan_repro.pairs import Images
 from gan_repro.paths import RUNS
 from gan_repro.provenance import changed_since, session
-from gan_repro.results import ResultsError, nats, read_results, relative, write_results, write_whole
+from gan_repro.results import nats, read_results, relative, write_results, write_whole
 from gan_repro.scoring import NUM_VALID_FOR_SIGMA, REDRAWS, TEST_DRAW, VALIDATION_DRAW, parzen_scores, scores_over_folds
 from gan_repro.tfd import load_tfd
 from gan_repro.training import lock, score_of
@@ -92,22 +92,22 @@ def fit(
 ) -> dict[str, Any]:
     """The record of a run: read from results/seed<seed>.json if it stands there for these settings, else made.
 
-    results: the folder of the model's records. Trains from the run's last checkpoint below `runs`, if there is one.
+    results: the folder of the model's records; where another run's stands there, it is left, and this one's record
+    stays in the run's own folder below `runs`. Trains from the run's last checkpoint there, if there is one.
     Where code, versions or machine are not those that a run began with, its bits are not those of one that never
     stopped; that is said. Raises FloatingPointError where a weight is not finite any more, ValueError where there are
-    fewer images than asked for, RuntimeError as `training.train` does, and ResultsError where results holds another
-    run's record or cannot be written.
+    fewer images than asked for, RuntimeError as `training.train` does, and ResultsError where a record cannot be read
+    or written.
     """
-    path = results / f"seed{settings.seed}.json"
+    show, path = show or (lambda line: None), results / f"seed{settings.seed}.json"
+    if path.exists() and read_results(path, "baseline")["identity"] != settings.identity(data.md5):
+        show(f"{relative(path)} holds another run's record (parameters, data or recipe) and is left as it is;")
+        path = run_folder(settings, data, runs) / path.name
+        show(f"that of this run stays in {relative(path)}")
     if path.exists():
         record = read_results(path, "baseline")
         kept_beside(path, record)
-        if record["identity"] != settings.identity(data.md5):
-            other = "is of another run (parameters, data or recipe)"
-            raise ResultsError(
-                f"{relative(path)} {other}: keep it, and give another folder of results (--experiment NAME)"
-            )
-        for line in ["finished run found", *changes_since(record["sessions"][-1])] if show else ():
+        for line in ["finished run found", *changes_since(record["sessions"][-1])]:
             show(f"{relative(path)}: {line}")
         return record
     with locked_run(settings, data, runs, show) as fitter:
@@ -118,10 +118,14 @@ def fit(
         return record
 
 
+def run_folder(settings: Fit, data: Images, runs: Path) -> Path:
+    return runs / f"{settings.model}-seed{settings.seed}-{settings.identity(data.md5)}"
+
+
 @contextmanager
 def locked_run(settings: Fit, data: Images, runs: Path, show: Callable[[str], None] | None) -> Iterator["Fitter"]:
     """A run as its last checkpoint below `runs` left it, for this process alone."""
-    folder = runs / f"{settings.model}-seed{settings.seed}-{settings.identity(data.md5)}"
+    folder = run_folder(settings, data, runs)
     with lock(folder):
         remove_unfinished(folder)
         fitter = Fitter(settings, data, folder, show)
