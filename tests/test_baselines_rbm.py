@@ -1,6 +1,7 @@
 """The RBM and the DBN against enumeration of all their states."""
 
 import itertools
+from dataclasses import replace
 
 import pytest
 import torch
@@ -119,3 +120,18 @@ def test_chains_are_sampled_as_the_configuration_says(monkeypatch):
     assert steps == [7, 3, 3]
     assert drawn.shape == (25, 4)
     assert len(drawn.unique(dim=0)) <= 8  # images of the top layer's three binary units, passed down as means
+
+
+def test_means_are_passed_down_or_hidden_units_drawn_with_these_means():
+    config = DBNConfig(num_visible=4, layers=(3, 2))
+    model, v = DBN(config, torch.Generator().manual_seed(0)), torch.tensor([[0.2, 0.5, 0.9]])
+    model.rbms[0].weight.data *= 300  # units of some effect
+    rng, visible = torch.Generator().manual_seed(1), model.rbms[0].visible
+    assert_close(model.pass_down(v, rng), visible(v))
+    patterns = torch.cartesian_prod(*[torch.tensor([0.0, 1.0])] * 3)  # all eight of the hidden units
+    chances = (patterns * v + (1 - patterns) * (1 - v)).prod(dim=1)
+    model.config = replace(config, mean_field=False)
+    drawn = model.pass_down(v.expand(20_000, -1), rng)
+    assert torch.cdist(drawn, visible(patterns)).amin(dim=1).max() < 1e-3  # each is that of a pattern
+    assert_close(drawn.mean(dim=0), chances @ visible(patterns), atol=0.02, rtol=0)
+    assert (visible(v) - chances @ visible(patterns)).abs().max() > 0.05  # which is not what means passed on give

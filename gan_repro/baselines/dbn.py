@@ -28,6 +28,7 @@ class DBNConfig:
     batch_size: int = 100
     gibbs_steps: int = 1  # between two updates
     persistent: bool = True  # chains go on from update to update (Tieleman, 2008); else they begin at the data: CD
+    mean_field: bool = True  # the way down from the top RBM passes means on; else it draws the hidden units
     num_chains: int = 100  # that samples are drawn from side by side
     burn_in: int = 1000  # steps of a chain up to its first sample
     thin: int = 50  # steps between two samples of a chain
@@ -81,7 +82,7 @@ class DBN(nn.Module):
         """Chains in the top RBM that begin at random bits.
 
         A sample is the mean of the pixels given binary hidden units of the top RBM: those are drawn, and what lies
-        below them is a mean-field pass down.
+        below them is a mean-field pass down, or draws hidden units as well (mean_field).
         """
         top = self.rbms[-1]
         v = torch.bernoulli(torch.full((num_chains, top.visible_bias.numel()), 0.5), generator=rng)
@@ -91,12 +92,12 @@ class DBN(nn.Module):
             nonlocal v
             v = top.gibbs(v, rng, steps)
             h = torch.bernoulli(top.hidden(v), generator=rng)
-            return self.pass_down(top.visible(h))
+            return self.pass_down(top.visible(h), rng)
 
         return advance
 
-    def pass_down(self, v: Tensor) -> Tensor:
+    def pass_down(self, v: Tensor, rng: torch.Generator) -> Tensor:
         """From means of the top RBM's visible layer to means of the pixels."""
         for rbm in reversed(self.rbms[:-1]):
-            v = rbm.visible(v)
+            v = rbm.visible(v if self.config.mean_field else torch.bernoulli(v, generator=rng))
         return v

@@ -33,7 +33,10 @@ TRAININGS: dict[str, list[dict[str, Any]]] = {
 }
 DRAWS: dict[str, list[dict[str, Any]]] = {
     "rbm": [{"burn_in": b, "thin": t} for b, t in ((200, 10), (1000, 10), (1000, 50), (5000, 50), (5000, 200))],
-    "dbn": [{"burn_in": b, "thin": t} for b, t in ((200, 10), (1000, 10), (1000, 50), (5000, 50), (5000, 200))],
+    "dbn": [
+        *({"burn_in": b, "thin": t} for b, t in ((200, 10), (1000, 10), (5000, 50), (5000, 200))),
+        {"burn_in": 200, "thin": 10, "mean_field": False},
+    ],
     "stacked_cae": [
         {"step_size": size, "burn_in": burn_in, "thin": 10}
         for size, burn_in in ((0.3, 200), (1.0, 200), (3.0, 200), (10.0, 200), (3.0, 1000))
