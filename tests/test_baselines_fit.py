@@ -59,7 +59,7 @@ def test_a_run_stopped_after_any_epoch_goes_on_with_the_same_bits(model, few_dig
 def test_the_record_holds_the_protocol_s_score_of_the_best_epoch(model, few_digits, tmp_path, monkeypatch):
     monkeypatch.setattr(gan_repro.baselines.fit, "LAGS", (0, 1, 5))
     settings = small(model)
-    record = fit(settings, few_digits, tmp_path / "results", runs=tmp_path / "runs", show=None)
+    record, _ = fit(settings, few_digits, tmp_path / "results", runs=tmp_path / "runs", show=None)
     scored = [row for row in record["history"] if "validation" in row]
     validation, first = [row["validation"]["authors"]["log_likelihood"] for row in scored], scored[0]["epoch"]
     assert first == (3 if model in ("dbn", "stacked_cae") else 1)  # after which the last layer has been trained
@@ -91,24 +91,29 @@ def test_the_record_holds_the_protocol_s_score_of_the_best_epoch(model, few_digi
 
 def test_a_finished_run_is_read_and_another_s_record_stays_beside_its_checkpoint(few_digits, tmp_path):
     lines = []
-    first = fit(small("vae"), few_digits, tmp_path / "results", runs=tmp_path / "runs", show=lines.append)
+    first, path = fit(small("vae"), few_digits, tmp_path / "results", runs=tmp_path / "runs", show=lines.append)
     error = first["metrics"]["test"]["authors"]["standard_error"]
     score = nats(first["metrics"]["test"]["authors"]["log_likelihood"], error)
     assert len(lines) == 4 and lines[3].endswith(f"seed0.json: test {score} nats")
-    assert fit(small("vae"), few_digits, tmp_path / "results", runs=tmp_path / "none", show=lines.append) == first
+    assert fit(small("vae"), few_digits, tmp_path / "results", runs=tmp_path / "none", show=lines.append) == (
+        first,
+        path,
+    )
     assert len(lines) == 5 and lines[4].endswith("seed0.json: finished run found")
     other = small("vae", num_samples=50)
     for _ in range(2):  # made, then read
-        record = fit(other, few_digits, tmp_path / "results", runs=tmp_path / "runs", show=lines.append)
-        assert record["config"]["num_samples"] == 50
+        record, elsewhere = fit(other, few_digits, tmp_path / "results", runs=tmp_path / "runs", show=lines.append)
+        assert record["config"]["num_samples"] == 50 and elsewhere.is_relative_to(tmp_path / "runs")
     assert "holds another run's record (parameters, data or recipe) and is left as it is" in lines[5]
     assert sum("finished run found" in line for line in lines) == 2
-    assert fit(small("vae"), few_digits, tmp_path / "results", runs=tmp_path / "none", show=None) == first
+    assert fit(small("vae"), few_digits, tmp_path / "results", runs=tmp_path / "none", show=None) == (first, path)
 
 
 def test_seeds_differ_and_repeat(few_digits, tmp_path):
     def scores(seed, folder):
-        record = fit(small("vae", seed=seed), few_digits, tmp_path / folder, runs=tmp_path / folder / "runs", show=None)
+        record, _ = fit(
+            small("vae", seed=seed), few_digits, tmp_path / folder, runs=tmp_path / folder / "runs", show=None
+        )
         return record["metrics"]["test"]
 
     assert scores(0, "a") == scores(0, "b")
@@ -125,7 +130,8 @@ def test_random_numbers_differ_by_seed_purpose_and_number():
 @pytest.mark.parametrize("model", CONFIGS)
 def test_the_command_of_a_record_gives_the_same_settings(model, few_digits, tmp_path):
     settings = small(model, seed=3)
-    command = fit(settings, few_digits, tmp_path / "results", runs=tmp_path / "runs", show=None)["made_by"]["command"]
+    record, _ = fit(settings, few_digits, tmp_path / "results", runs=tmp_path / "runs", show=None)
+    command = record["made_by"]["command"]
     words = shlex.split(command)
     assert words[:4] == [".venv/bin/python", "-m", "gan_repro.baselines", model]
     assert words[4:6] == ["--data", "MNIST"]
@@ -136,7 +142,7 @@ def test_the_command_of_a_record_gives_the_same_settings(model, few_digits, tmp_
 
 
 def test_a_record_s_command_makes_it_again(few_digits, tmp_path, monkeypatch, capsys):
-    record = fit(small("vae"), few_digits, tmp_path / "first", runs=tmp_path / "first", show=None)
+    record, _ = fit(small("vae"), few_digits, tmp_path / "first", runs=tmp_path / "first", show=None)
     monkeypatch.setattr(gan_repro.baselines.__main__, "DATA", {"MNIST": lambda: few_digits})
     monkeypatch.setattr(gan_repro.baselines.__main__, "RESULTS", tmp_path)
     monkeypatch.setattr(gan_repro.baselines.__main__, "RUNS", tmp_path)

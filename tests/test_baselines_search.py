@@ -64,7 +64,7 @@ def test_a_training_of_the_search_is_a_run_like_any_other(few_digits, tmp_path):
     one = {"trainings": [{"lr": 0.001}], "draws": []}
     search(SETTINGS, few_digits, tmp_path / "cae.json", **one, runs=tmp_path / "runs", show=None)
     lines = []
-    record = fit(SETTINGS, few_digits, tmp_path / "results", runs=tmp_path / "runs", show=lines.append)
+    record, _ = fit(SETTINGS, few_digits, tmp_path / "results", runs=tmp_path / "runs", show=lines.append)
     assert len(lines) == 1 and ": test " in lines[0]  # nothing is trained again
     assert len(record["sessions"]) == 1
 

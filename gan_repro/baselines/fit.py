@@ -89,8 +89,9 @@ def rng_for(seed: int, purpose: str, number: int = 0) -> torch.Generator:
 
 def fit(
     settings: Fit, data: Images, results: Path, *, runs: Path = RUNS, show: Callable[[str], None] | None = print
-) -> dict[str, Any]:
-    """The record of a run: read from results/seed<seed>.json if it stands there for these settings, else made.
+) -> tuple[dict[str, Any], Path]:
+    """The record of a run, and its file: read from results/seed<seed>.json if it stands there for these settings, else
+    made.
 
     results: the folder of the model's records; where another run's stands there, it is left, and this one's record
     stays in the run's own folder below `runs`. Trains from the run's last checkpoint there, if there is one.
@@ -109,13 +110,13 @@ def fit(
         kept_beside(path, record)
         for line in ["finished run found", *changes_since(record["sessions"][-1])]:
             show(f"{relative(path)}: {line}")
-        return record
+        return record, path
     with locked_run(settings, data, runs, show) as fitter:
         fitter.train()
         record = fitter.write(path)
         test = record["metrics"]["test"]["authors"]
         fitter.show(f"{relative(path)}: test {nats(test['log_likelihood'], test['standard_error'])} nats")
-        return record
+        return record, path
 
 
 def run_folder(settings: Fit, data: Images, runs: Path) -> Path:
