@@ -8,7 +8,7 @@ from gan_repro.baselines.fit import Fit, fit
 from gan_repro.baselines.vae import VAEConfig
 from gan_repro.paths import PEERS
 from gan_repro.results import nats, read_results, write_results
-from gan_repro.table1 import PAPER_MNIST, QUOTED, table1
+from gan_repro.table1 import PAPER_MNIST, QUOTED, table1, verdict
 from gan_repro.trace import trace
 
 
@@ -65,3 +65,21 @@ def test_the_files_behind_these_rows_are_named_with_the_commands_that_make_them(
     assert "again: .venv/bin/python -m gan_repro.baselines vae --data MNIST seed=1" in text
     text = "\n".join(trace(["table 1", "Diagonal Gaussian", "ours"], folder))
     assert PEERS in text and "again: make it" in text
+
+
+@pytest.mark.parametrize(
+    "model, nats_of, told",
+    [
+        ("Adversarial nets", 225 + 5.6, "reproduced within 2 standard errors"),  # 2 sqrt(2^2 + 2^2) is 5.66
+        ("Adversarial nets", 225 - 5.7, "close: 5.7 below"),
+        ("Deep GSN", 214 + 15, "close: 15.0 above"),
+        ("Adversarial nets", 200.0, "not: 25.0 below; likely the length of the run, and the noise of its last steps"),
+        ("Deep GSN", 230.0, "not: 16.0 above"),  # no reason known
+    ],
+)
+def test_a_verdict_tells_by_how_much_a_row_misses_the_paper_and_why(model, nats_of, told):
+    assert verdict(model, {"log_likelihood": nats_of, "standard_error": 2.0}).startswith(told)
+
+
+def test_rows_that_the_paper_has_not_or_that_are_not_rerun_get_no_verdict(folder):
+    assert set(table1(folder)["verdict"]) == {"–"}
