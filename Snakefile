@@ -10,17 +10,17 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from gan_repro.dependencies import module_modules, notebook_modules, training_fingerprint
+from gan_repro.dependencies import TRAINER, module_modules, notebook_modules, training_fingerprint
 from gan_repro.paths import ROOT
-from gan_repro.workflow import AS_IS, READS, READS_OF_RECORD, WRITES, SettingsError, check_folder, check_places
-from gan_repro.workflow import parameter_types, settings_path, variant
+from gan_repro.workflow import AS_IS, READS, READS_OF_RECORD, TRAINERS, WRITES, SettingsError, check_folder
+from gan_repro.workflow import check_places, parameter_types, settings_path, variant
 
 SEEDS = {"released": [0, 1], "fast": [0, 1, 2, 3, 4]}  # of record: settings/released and settings/fast
 SETTINGS = config.get("settings", "quick")
 DATA = "executed/data.txt"
 # Runs lie in a folder named after the code that trains. So a change of it trains anew, a change of the scoring alone
 # scores the same run again, and code that was taken back finds its old run.
-TRAINING = training_fingerprint()
+TRAINING = {trainer: training_fingerprint(trainer) for trainer in (TRAINER, *TRAINERS.values())}
 RUN = "OMP_NUM_THREADS={threads} {sys.executable:q} -m gan_repro.notebooks"
 
 
@@ -123,7 +123,7 @@ for name, reads in READS.items():
                 f"{key}={place}"
                 for key, place in {
                     "results_dir": "results/{settings}",
-                    "runs_dir": f"runs/{{settings}}/{TRAINING}",
+                    "runs_dir": f"runs/{{settings}}/{TRAINING[TRAINERS.get(name, TRAINER)]}",
                 }.items()
                 if key in parameter_types(name)
             ],
@@ -176,7 +176,7 @@ rule sweep:
             "experiment=mnist",
             "overwrite=true",  # of an older recipe of the same name
             "results_dir=results/sweeps/{recipe}/{variant}",
-            f"runs_dir=runs/sweeps/{{recipe}}/{{variant}}/{TRAINING}",
+            f"runs_dir=runs/sweeps/{{recipe}}/{{variant}}/{TRAINING[TRAINER]}",
         ],
     threads: 1
     shell:

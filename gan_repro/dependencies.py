@@ -55,9 +55,9 @@ def code_fingerprints(trainer: str = TRAINER) -> dict[str, str]:
     return {name: fingerprint(AT_START[path]) for name, path in modules.items() if name not in PLUMBING}
 
 
-def training_fingerprint() -> str:
+def training_fingerprint(trainer: str = TRAINER) -> str:
     """One fingerprint, 12 hexadecimal digits, of the modules that decide the weights of a training."""
-    trains = {name: value for name, value in code_fingerprints().items() if name not in SCORING}
+    trains = {name: value for name, value in code_fingerprints(trainer).items() if name not in SCORING}
     return short_hash(json.dumps(trains, sort_keys=True))
 
 

@@ -15,7 +15,7 @@ import yaml
 
 from gan_repro.config import TrainingConfig
 from gan_repro.dependencies import code_cells
-from gan_repro.paths import BY_NUM_SAMPLES, ORACLES, ROOT
+from gan_repro.paths import BY_NUM_SAMPLES, ORACLES, PEERS, ROOT
 
 NOTEBOOKS = ROOT / "notebooks"
 
@@ -24,19 +24,35 @@ RECORD = ["mnist/seed0.json", "mnist/seed0.safetensors"]
 WRITES = {
     "03_mnist": RECORD,
     "08_parzen_window": [ORACLES, BY_NUM_SAMPLES],
+    "09_dbn": ["dbn/seed0.json", "dbn/seed0.safetensors"],
+    "12_more_models": [f"{model}/seed0.{ending}" for model in ("rbm", "vae") for ending in ("json", "safetensors")]
+    + [PEERS, PEERS.replace(".json", ".safetensors")],
 }
+OF_TABLE_1 = [
+    "mnist/seed0.json",
+    ORACLES,
+    PEERS,
+    *(f"{model}/seed0.json" for model in ("dbn", "rbm", "vae")),
+]
 READS = {
-    "00_start_here": ["mnist/seed0.json", ORACLES],
+    "00_start_here": OF_TABLE_1,
     "01_theory": [],
     "02_one_dimensional_gan": [],
     "03_mnist": [],
     "07_interpolation": RECORD,
     "08_parzen_window": RECORD,
-    "13_table1": ["mnist/seed0.json", ORACLES, BY_NUM_SAMPLES],
+    "09_dbn": [ORACLES],
+    "12_more_models": [ORACLES],
+    "13_table1": [*OF_TABLE_1, BY_NUM_SAMPLES],
     "14_table2": ["mnist/seed0.json"],
 }
 # From the repository root, whatever the settings: no workflow makes these.
-READS_OF_RECORD = {"14_table2": ["results/bench.json"]}
+READS_OF_RECORD = {
+    "09_dbn": ["results/search/dbn_MNIST.json"],
+    "14_table2": ["results/bench.json"],
+}
+# Which module trains what a notebook runs, where it is not the one that trains the pairs.
+TRAINERS = dict.fromkeys(("09_dbn", "12_more_models"), "gan_repro.baselines.fit")
 
 # A variant is what a sweep's folder is called: lr=0.05, or k=2,step=alternating, or this for the recipe itself.
 AS_IS = "as_is"
