@@ -36,9 +36,14 @@ def as_pixels(points: Tensor) -> Tensor:
 
 
 def from_pixels(pixels: Tensor) -> Tensor:
-    """And back: each coordinate is the centre of mass of its pixels, (n, 48) -> (n, 2)."""
+    """And back: each coordinate is the centre of mass of its brightest pixel and two on either side, (n, 48) -> (n, 2).
+
+    (Of all its pixels, a dark grey all over would draw every point to the middle.)
+    """
     by_coordinate = pixels.unflatten(-1, (2, len(CENTRES)))
-    return (by_coordinate * CENTRES).sum(dim=-1) / by_coordinate.sum(dim=-1)
+    away = (torch.arange(len(CENTRES)) - by_coordinate.argmax(dim=-1, keepdim=True)).abs()
+    bump = by_coordinate * (away <= 2)
+    return (bump * CENTRES).sum(dim=-1) / bump.sum(dim=-1)
 
 
 def train_adversarial_nets(data: Tensor, rng: torch.Generator, *, num_steps: int) -> nn.Module:

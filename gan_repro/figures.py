@@ -13,8 +13,22 @@ from torchvision.utils import make_grid
 from gan_repro.data import to_unit
 from gan_repro.memorisation import nearest_training_images
 
-COLOURS = {"p_data": "#111111", "p_g": "#1b7f5c", "D": "#3b6fd4", "average": "#c2571a", "grey": "#8c8c8c"}
-LINES = {"p_data": ":", "p_g": "-", "D": "--", "average": "-.", "grey": (0, (4, 1))}  # so that colour is never needed
+COLOURS = {
+    "p_data": "#111111",
+    "p_g": "#1b7f5c",
+    "D": "#3b6fd4",
+    "average": "#c2571a",
+    "other": "#7a4fa3",
+    "grey": "#8c8c8c",
+}
+LINES = {
+    "p_data": ":",
+    "p_g": "-",
+    "D": "--",
+    "average": "-.",
+    "other": (0, (3, 1, 1, 1, 1, 1)),
+    "grey": (0, (4, 1)),
+}  # so that colour is never needed
 
 
 def set_style() -> None:

@@ -26,7 +26,7 @@ from gan_repro.models import Generator
 from gan_repro.pairs import Images, make_generator
 from gan_repro.paths import RESULTS, RUNS
 from gan_repro.provenance import changed_since
-from gan_repro.results import ResultsError, damaged, read_results, relative, write_results, write_whole
+from gan_repro.results import ResultsError, damaged, read_results, record_paths, relative, write_results, write_whole
 from gan_repro.scoring import REDRAWS, TEST_DRAW, draw_samples, scores_on_test_set
 from gan_repro.training import RECIPE, Best, Run, train
 from gan_repro.weights import PRECISION, kept_beside, pack, pack_samples, unpack, unpack_samples
@@ -224,12 +224,6 @@ def contradiction(path: Path, record: Record) -> str | None:
         if len(scores.get("redraws", REDRAWS)) != len(REDRAWS):
             return f"{name} has {len(scores['redraws'])} scores of other draws instead of {len(REDRAWS)}"
     return None
-
-
-def record_paths(folder: Path) -> list[Path]:
-    """The files seed<number>.json of a results folder, in the order of their seeds."""
-    found = [path for path in folder.glob("seed*.json") if path.stem.removeprefix("seed").isdecimal()]
-    return sorted(found, key=lambda path: int(path.stem.removeprefix("seed")))
 
 
 def read_generator(path: Path, name: str = "G") -> Generator:

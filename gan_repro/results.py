@@ -91,6 +91,12 @@ def read_results(path: Path, kind: str | None = None) -> dict[str, Any]:
     return contents
 
 
+def record_paths(folder: Path) -> list[Path]:
+    """The files seed<number>.json of a results folder, in the order of their seeds."""
+    found = [path for path in folder.glob("seed*.json") if path.stem.removeprefix("seed").isdecimal()]
+    return sorted(found, key=lambda path: int(path.stem.removeprefix("seed")))
+
+
 def _refuse(constant: str) -> None:
     raise ValueError(f"{constant} is no number")
 

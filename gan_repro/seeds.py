@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from gan_repro.config import TrainingConfig
-from gan_repro.records import Record, read_record, record_paths
-from gan_repro.results import read_results
+from gan_repro.records import Record, read_record
+from gan_repro.results import read_results, record_paths
 
 # Our rows of Table 1: folder of the records, which generator, and the row's name. The second recipe has the learning
 # rate's decay from a co-author's paper on conditional nets (Mirza and Osindero, 2014), and else the released values.

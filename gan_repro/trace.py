@@ -13,8 +13,8 @@ import pandas as pd
 
 from gan_repro.config import TrainingConfig
 from gan_repro.paths import BY_NUM_SAMPLES, ORACLES, PEERS, RESULTS
-from gan_repro.records import not_as_released, read_record, record_paths
-from gan_repro.results import ResultsError, read_results, relative
+from gan_repro.records import not_as_released, read_record
+from gan_repro.results import ResultsError, read_results, record_paths, relative
 from gan_repro.seeds import FOLDERS, OTHERS, OURS, is_lost, paths_of_row, records_of_other
 from gan_repro.table1 import peers
 from gan_repro.tables import TABLES

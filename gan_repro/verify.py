@@ -11,8 +11,8 @@ from typing import Any
 from gan_repro.config import TrainingConfig
 from gan_repro.data import MNIST, DataError, load_mnist, to_unit
 from gan_repro.paths import RESULTS
-from gan_repro.records import read_generator, read_record, record_paths
-from gan_repro.results import ResultsError, nats, relative
+from gan_repro.records import read_generator, read_record
+from gan_repro.results import ResultsError, nats, record_paths, relative
 from gan_repro.scoring import NUM_VALID_FOR_SIGMA, REDRAWS, parzen_scores, scores_on_test_set
 from gan_repro.seeds import FOLDERS, OTHERS
 from gan_repro.table1 import PAPER_MNIST, QUOTED, oracles, peers, table1
@@ -82,10 +82,11 @@ def not_recomputed(*, redraws: bool) -> list[str]:
     if quoted := [model for model in PAPER_MNIST if sources[model] == QUOTED]:
         lines.append(f"  table 1, {', '.join(quoted)}: quoted from the paper, nothing of ours to rerun yet")
     if others := [model for _, model in OTHERS if sources.get(model, QUOTED) != QUOTED]:
-        how = 'the commands that `.venv/bin/python -m gan_repro.trace "table 1" "<row>" ours` prints (an hour a seed)'
+        how = 'by `.venv/bin/python -m gan_repro.trace "table 1" "<row>" ours`: commands (half an hour a seed)'
         lines.append(f"  table 1, {', '.join(others)}: {how}")
     if computed := list(peers()):
-        lines.append(f"  table 1, {', '.join(computed)}: .venv/bin/python -m gan_repro.notebooks 12_more_models")
+        how = "remove results/peers, then .venv/bin/python -m gan_repro.notebooks 12_more_models (minutes)"
+        lines.append(f"  table 1, {', '.join(computed)}: {how}")
     return lines + [f"  {what}: {how}" for what, how in RERUNS.items() if not (redraws and "draws" in what)]
 
 

@@ -24,7 +24,7 @@ RECORD = ["mnist/seed0.json", "mnist/seed0.safetensors"]
 WRITES = {
     "03_mnist": RECORD,
     "08_parzen_window": [ORACLES, BY_NUM_SAMPLES],
-    "09_dbn": ["dbn/seed0.json", "dbn/seed0.safetensors"],
+    "09_dbn": [f"dbn/seed{seed}.{ending}" for seed in range(3) for ending in ("json", "safetensors")],
     "12_more_models": [f"{model}/seed0.{ending}" for model in ("rbm", "vae") for ending in ("json", "safetensors")]
     + [PEERS, PEERS.replace(".json", ".safetensors")],
 }
@@ -32,7 +32,9 @@ OF_TABLE_1 = [
     "mnist/seed0.json",
     ORACLES,
     PEERS,
-    *(f"{model}/seed0.json" for model in ("dbn", "rbm", "vae")),
+    *(f"dbn/seed{seed}.json" for seed in range(3)),
+    "rbm/seed0.json",
+    "vae/seed0.json",
 ]
 READS = {
     "00_start_here": OF_TABLE_1,
@@ -46,6 +48,7 @@ READS = {
     "13_table1": [*OF_TABLE_1, BY_NUM_SAMPLES],
     "14_table2": ["mnist/seed0.json"],
 }
+EXPERIMENTS = {"03_mnist": "mnist", "09_dbn": "dbn"}  # the folders that these write to
 # From the repository root, whatever the settings: no workflow makes these.
 READS_OF_RECORD = {
     "09_dbn": ["results/search/dbn_MNIST.json"],
@@ -107,7 +110,7 @@ def check_folder(which: str) -> None:
 def check_places(name: str, which: str) -> None:
     """Raise SettingsError if the settings put the results elsewhere than the workflow looks for them."""
     given = settings(name, which)
-    expected = {"seed": 0, "experiment": "mnist", "results_dir": f"results/{which}"}
+    expected = {"seed": 0, "experiment": EXPERIMENTS.get(name), "results_dir": f"results/{which}"}
     for key, value in expected.items():
         if given.get(key, value) != value:
             raise SettingsError(

@@ -35,13 +35,19 @@ def test_a_mean_that_all_chains_share_is_no_memory():
     assert autocorrelation(apart).tolist() == pytest.approx([1, 0], abs=0.03)
 
 
+def test_chains_that_stand_still_or_at_one_place_have_forgotten_nothing():
+    apart = torch.rand(1, 5, 10, generator=torch.Generator().manual_seed(0)).expand(3, -1, -1)
+    assert autocorrelation(apart).tolist() == pytest.approx([1, 1, 1])
+    assert autocorrelation(apart[:, :1]).tolist() == [1, 1, 1]  # a single chain has no spread to compare with
+
+
 def test_to_follow_chains_is_to_draw_along_them():
     followed = follow(autoregression(0.9, 3, torch.Generator().manual_seed(1)), [4, 6, 8])
     drawn = along_chains(autoregression(0.9, 3, torch.Generator().manual_seed(1)), 9, burn_in=4, thin=2)
     assert_close(followed.flatten(0, 1), drawn)
 
 
-@pytest.mark.parametrize("steps", [[2, 1], [1, 1], [0, 2]])
+@pytest.mark.parametrize("steps", [[], [2, 1], [1, 1], [0, 2]])
 def test_steps_back_are_refused(steps):
     with pytest.raises(ValueError, match="they must rise from 1 on"):
         follow(autoregression(0.9, 3, torch.Generator()), steps)

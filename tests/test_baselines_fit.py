@@ -104,7 +104,10 @@ def test_a_finished_run_is_read_and_another_s_record_stays_beside_its_checkpoint
     for _ in range(2):  # made, then read
         record, elsewhere = fit(other, few_digits, tmp_path / "results", runs=tmp_path / "runs", show=lines.append)
         assert record["config"]["num_samples"] == 50 and elsewhere.is_relative_to(tmp_path / "runs")
-    assert "holds another run's record (parameters, data or recipe) and is left as it is" in lines[5]
+    assert "holds records of other runs (parameters, data or recipe) and is left as it is" in lines[5]
+    another_seed = small("vae", seed=1, num_samples=50)  # would be averaged with the first, were it in one folder
+    _, elsewhere = fit(another_seed, few_digits, tmp_path / "results", runs=tmp_path / "runs", show=None)
+    assert elsewhere.is_relative_to(tmp_path / "runs")
     assert sum("finished run found" in line for line in lines) == 2
     assert fit(small("vae"), few_digits, tmp_path / "results", runs=tmp_path / "none", show=None) == (first, path)
 

@@ -16,9 +16,9 @@ def mixing(*values):
 @pytest.mark.parametrize(
     "values, words",
     [
-        ((1.0, 0.05, 0.0), "within 1 step"),
-        ((1.0, 0.9, 0.09, 0.0), "between 1 and 10 steps"),
-        ((1.0, 0.9, 0.8, 0.7), "more than 100 steps"),
+        ((1.0, 0.05, 0.0), "after 0 to 1 steps"),
+        ((1.0, 0.9, 0.09, 0.0), "after 1 to 10 steps"),
+        ((1.0, 0.9, 0.8, 0.7), "not within 100 steps"),
     ],
 )
 def test_steps_to_forget_are_told_by_the_lags_that_were_looked_at(values, words):
@@ -44,4 +44,5 @@ def test_mass_off_the_curve_and_coverage_are_told_together():
     on = on_curve(torch.linspace(-1, 1, 300))
     far = torch.full((100, 2), 2.9)
     told = off_and_covered(torch.cat([on, far]))
+    assert off_and_covered(torch.full((4, 2), torch.nan)).startswith("100.0% of the samples")
     assert told == "25.0% of the samples are further than 0.05 off; 100% of the curve has a sample within 0.1"

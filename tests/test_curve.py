@@ -1,7 +1,5 @@
 """Data on a curve: distances against points whose distance is known, and the way into pixels and back."""
 
-import math
-
 import pytest
 import torch
 from torch.testing import assert_close
@@ -38,7 +36,8 @@ def test_pixels_lie_in_the_unit_interval_and_give_the_point_back():
     pixels = as_pixels(points)
     assert pixels.shape == (1000, 48)
     assert 0 <= pixels.min() < pixels.max() <= 1
-    assert_close(from_pixels(pixels), points, atol=OFF / 10, rtol=0)
+    assert_close(from_pixels(pixels), points, atol=OFF / 4, rtol=0)
+    assert_close(from_pixels((pixels + 0.02) / 1.02), points, atol=OFF / 2, rtol=0)  # a floor moves little
 
 
 def test_g_comes_near_the_curve_and_draws_no_number_of_the_caller_s():
@@ -47,8 +46,7 @@ def test_g_comes_near_the_curve_and_draws_no_number_of_the_caller_s():
     G = train_adversarial_nets(data, torch.Generator().manual_seed(1), num_steps=400)
     assert before.equal(torch.random.get_rng_state())
     z = torch.randn(500, 1, generator=torch.Generator().manual_seed(2))
-    off, at_random = distance_to_curve(G(z)).median(), distance_to_curve(6 * torch.rand(500, 2) - 3).median()
-    assert off < at_random / 4
+    anywhere = 6 * torch.rand(500, 2, generator=torch.Generator().manual_seed(3)) - 3
+    assert distance_to_curve(G(z)).median() < distance_to_curve(anywhere).median() / 4
     again = train_adversarial_nets(data, torch.Generator().manual_seed(1), num_steps=400)
     assert_close(again(z), G(z), rtol=0, atol=0)
-    assert math.isfinite(float(off))

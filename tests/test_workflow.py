@@ -21,7 +21,7 @@ from gan_repro import dependencies, report, workflow
 from gan_repro.notebooks import notebook_names
 from gan_repro.paths import ROOT, data_dir
 from gan_repro.provenance import session
-from gan_repro.workflow import READS, READS_OF_RECORD, WRITES, SettingsError, needs, settings, values, variant
+from gan_repro.workflow import READS, READS_OF_RECORD, TRAINERS, WRITES, SettingsError, needs, settings, values, variant
 
 PARTS = ["Snakefile", "Makefile", "README.md", "requirements.lock", "pyproject.toml"]
 FOLDERS = ["gan_repro", "notebooks", "settings", "profiles"]
@@ -37,7 +37,7 @@ def copied_tree(folder):
     for name in FOLDERS:
         shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__", ".ipynb_checkpoints"))
     for name in {name for names in READS_OF_RECORD.values() for name in names}:
-        (folder / name).parent.mkdir(exist_ok=True)
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy2(ROOT / name, folder / name)
     return folder
 
@@ -246,7 +246,7 @@ MARKDOWN = add(" ")  # a notebook with a blank after its last brace: the same no
         (["notebooks/08_parzen_window.ipynb"], MARKDOWN, ON_RECORDS - FIRST),
         (["notebooks/13_table1.ipynb"], MARKDOWN, {"notebook_13_table1"}),
         (["settings/smoke/08_parzen_window.yaml"], add("seed: 0\n"), ON_RECORDS - FIRST),
-        (["results/smoke/parzen/oracles.json"], add("{}"), {"notebook_00_start_here", "notebook_13_table1"}),
+        (["results/smoke/peers/MNIST.json"], add("{}"), {"notebook_00_start_here", "notebook_13_table1"}),
         (["results/smoke/mnist/seed0.json"], Path.unlink, ON_RECORDS),
         (["results/bench.json"], add(" "), {"notebook_14_table2"}),
     ],
@@ -268,8 +268,16 @@ def test_only_a_change_of_the_code_that_trains_leads_to_another_folder_of_runs(f
     with changed(finished, names, change):
         rerun, told = jobs(finished, "--config", "settings=smoke")
     assert rerun == ON_RECORDS
-    (folder,) = re.findall(r"runs_dir=runs/smoke/([0-9a-f]{12}) ", told)
+    (folder,) = re.findall(r"notebooks 03_mnist .*runs_dir=runs/smoke/([0-9a-f]{12}) ", told)
     assert (folder != dependencies.training_fingerprint()) == trains
+
+
+def test_a_change_of_another_model_s_code_trains_the_other_models_anew_and_no_pair(finished):
+    with changed(finished, ["gan_repro/baselines/dbn.py"], CODE_LINE):
+        rerun, told = jobs(finished, "--config", "settings=smoke")
+    assert rerun == {f"notebook_{name}" for name in ("00_start_here", "09_dbn", "12_more_models", "13_table1")}
+    folders = set(re.findall(r"runs_dir=runs/smoke/([0-9a-f]{12}) ", told))
+    assert len(folders) == 1 and folders != {dependencies.training_fingerprint("gan_repro.baselines.fit")}
 
 
 # Parameters ---------------------------------------------------------------------------------------------------------
@@ -525,7 +533,8 @@ def test_a_second_workflow_in_the_same_folder_is_told_so(tree):
 
 def tiny_notebook(name, cell=""):
     """A notebook that writes what the real one writes, in a moment; cell: run before that."""
-    parameters = 'results_dir: str = "results"  # a\n' + 'runs_dir: str = "runs"  # b\n' * (name == "03_mnist")
+    trains = name in {"03_mnist", *TRAINERS}
+    parameters = 'results_dir: str = "results"  # a\n' + 'runs_dir: str = "runs"  # b\n' * trains
     write = "\n".join(
         f"path = Path('..', results_dir, {file!r})\npath.parent.mkdir(parents=True, exist_ok=True)\npath.touch()"
         for file in WRITES.get(name, [])

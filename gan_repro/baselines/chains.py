@@ -29,7 +29,7 @@ def follow(advance: Advance, steps: Sequence[int]) -> Tensor:
 
     steps: rising, from 1 on. Raises ValueError for others.
     """
-    if list(steps) != sorted(set(steps)) or steps[0] < 1:
+    if not steps or list(steps) != sorted(set(steps)) or steps[0] < 1:
         raise ValueError(f"steps are {steps}: they must rise from 1 on")
     at, seen = 0, []
     for step in steps:
@@ -41,9 +41,11 @@ def follow(advance: Advance, steps: Sequence[int]) -> Tensor:
 def autocorrelation(samples: Tensor) -> Tensor:
     """Correlation of each chain's samples with its first, over chains and pixels: (times, chains, d) -> (times,).
 
-    Every time's samples less their mean over chains: 1 where a chain has not moved, 0 where it has forgotten where it
-    was, but for chance, which is of the order of 1 / sqrt(chains).
+    Every time's samples less their mean over chains: 1 where no chain has moved (and where all are at one place), 0
+    where they have forgotten where they were, but for chance, which falls with the number of chains. It is no measure
+    of the modes that are visited: chains that share one and move in it forget as well.
     """
     centred = (samples - samples.mean(dim=1, keepdim=True)).double()
     norms = centred.square().sum(dim=(1, 2)).sqrt()
-    return (centred * centred[0]).sum(dim=(1, 2)) / (norms * norms[0])
+    products = (centred * centred[0]).sum(dim=(1, 2))
+    return torch.where(norms * norms[0] > 0, products / (norms * norms[0]), 1.0)

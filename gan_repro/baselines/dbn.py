@@ -1,8 +1,8 @@
 """The deep belief net: RBMs trained one upon the other (Hinton, Osindero and Teh, 2006).
 
 Table 1's row is that of Bengio, Mesnil, Dauphin and Rifai (2013), "Better mixing via deep representations": two layers,
-138 +- 2 nats; samples by Gibbs steps in the top RBM and a mean-field pass down. Their numbers of units and rates are
-not public: those here are ours, and not yet searched for.
+138 +- 2 nats. Their numbers of units and rates are not public, nor how they drew samples: the defaults here are where
+the search of 09_dbn begins.
 """
 
 import itertools

@@ -9,7 +9,7 @@ import json
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -31,7 +31,7 @@ from gan_repro.fer2013 import load_fer2013
 from gan_repro.pairs import Images
 from gan_repro.paths import RUNS
 from gan_repro.provenance import changed_since, session
-from gan_repro.results import nats, read_results, relative, write_results, write_whole
+from gan_repro.results import nats, read_results, record_paths, relative, write_results, write_whole
 from gan_repro.scoring import NUM_VALID_FOR_SIGMA, REDRAWS, TEST_DRAW, VALIDATION_DRAW, parzen_scores, scores_over_folds
 from gan_repro.tfd import load_tfd
 from gan_repro.training import lock, score_of
@@ -93,16 +93,17 @@ def fit(
     """The record of a run, and its file: read from results/seed<seed>.json if it stands there for these settings, else
     made.
 
-    results: the folder of the model's records; where another run's stands there, it is left, and this one's record
-    stays in the run's own folder below `runs`. Trains from the run's last checkpoint there, if there is one.
+    results: the folder of the model's records; where it holds those of runs that differ in more than the seed, it is
+    left, and this one's record stays in the run's own folder below `runs`. Trains from the last checkpoint there, if
+    there is one.
     Where code, versions or machine are not those that a run began with, its bits are not those of one that never
     stopped; that is said. Raises FloatingPointError where a weight is not finite any more, ValueError where there are
     fewer images than asked for, RuntimeError as `training.train` does, and ResultsError where a record cannot be read
     or written.
     """
     show, path = show or (lambda line: None), results / f"seed{settings.seed}.json"
-    if path.exists() and read_results(path, "baseline")["identity"] != settings.identity(data.md5):
-        show(f"{relative(path)} holds another run's record (parameters, data or recipe) and is left as it is;")
+    if not is_of_one_kind(results, settings, data.md5):
+        show(f"{relative(results)} holds records of other runs (parameters, data or recipe) and is left as it is;")
         path = run_folder(settings, data, runs) / path.name
         show(f"that of this run stays in {relative(path)}")
     if path.exists():
@@ -117,6 +118,13 @@ def fit(
         test = record["metrics"]["test"]["authors"]
         fitter.show(f"{relative(path)}: test {nats(test['log_likelihood'], test['standard_error'])} nats")
         return record, path
+
+
+def is_of_one_kind(results: Path, settings: Fit, data_md5: dict[str, str]) -> bool:
+    """Whether every record in a results folder is of this run but for the seed. Raises ResultsError if one cannot be
+    read."""
+    records = [read_results(path, "baseline") for path in record_paths(results)]
+    return all(one["identity"] == replace(settings, seed=one["seed"]).identity(data_md5) for one in records)
 
 
 def run_folder(settings: Fit, data: Images, runs: Path) -> Path:

@@ -1,6 +1,7 @@
 """What is kept of the other models, as their notebooks show it: samples, a stretch of some chains, the search."""
 
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 from torch import Tensor
@@ -23,17 +24,24 @@ def read_kept(path: Path, name: str = "model") -> Tensor:
 
 
 def tries(path: Path) -> pd.DataFrame:
-    """What a search tried, in its order, with each try's validation score in nats; the first column marks the best of
-    all, which was chosen. Raises ResultsError if it cannot be read."""
-    contents = read_results(path, "search")
-    scores = [
-        one["validation"]["authors"]["log_likelihood"] if "validation" in one else None for one in contents["tries"]
-    ]
-    best = max(score for score in scores if score is not None)
+    """What a search tried, in its order, with each try's validation score in nats and its best epoch.
+
+    Stages: "training", and "draws": other ways to draw from the best of these. Raises ResultsError if the file cannot
+    be read.
+    """
     rows = []
-    for one, score in zip(contents["tries"], scores, strict=True):
-        changed = ", ".join(f"{key} {value:g}" for key, value in one["changed"].items())
-        row = {"": "chosen" if score == best else "", "stage": one["stage"], "tried": changed}
-        row["validation"] = "failed" if score is None else f"{score:.1f}"
+    for one in read_results(path, "search")["tries"]:
+        row = {"stage": one["stage"], "tried": in_words(one["changed"]), "validation": "failed"}
+        if "validation" in one:
+            row["validation"] = f"{one['validation']['authors']['log_likelihood']:.1f}"
         rows.append(row | {"best epoch": one.get("epoch", "–")})
     return pd.DataFrame(rows)
+
+
+def chosen(path: Path) -> str:
+    """What the best try of a search changed, in words. Raises ResultsError if it cannot be read."""
+    return in_words(read_results(path, "search")["chosen"])
+
+
+def in_words(changed: dict[str, Any]) -> str:
+    return ", ".join(f"{key} {value}" for key, value in changed.items())

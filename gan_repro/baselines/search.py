@@ -32,16 +32,16 @@ TRAININGS: dict[str, list[dict[str, Any]]] = {
     "vae": [{"lr": lr, "num_z": z} for lr, z in ((0.0003, 20), (0.001, 20), (0.003, 20), (0.001, 10), (0.001, 50))],
 }
 DRAWS: dict[str, list[dict[str, Any]]] = {
-    "rbm": [{"burn_in": b, "thin": t} for b, t in ((200, 10), (1000, 10), (1000, 50), (5000, 50), (5000, 200))],
+    "rbm": [{"burn_in": b, "thin": t} for b, t in ((200, 10), (200, 50), (1000, 10), (5000, 50), (5000, 200))],
     "dbn": [
         *({"burn_in": b, "thin": t} for b, t in ((200, 10), (1000, 10), (5000, 50), (5000, 200))),
         {"burn_in": 200, "thin": 10, "mean_field": False},
     ],
     "stacked_cae": [
         {"step_size": size, "burn_in": burn_in, "thin": 10}
-        for size, burn_in in ((0.3, 200), (1.0, 200), (3.0, 200), (10.0, 200), (3.0, 1000))
+        for size, burn_in in ((0.1, 200), (0.3, 200), (3.0, 200), (10.0, 200), (1.0, 1000))
     ],
-    "deep_gsn": [{"burn_in": b, "thin": t} for b, t in ((100, 1), (100, 5), (1000, 1), (1000, 5), (1000, 20))],
+    "deep_gsn": [{"burn_in": b, "thin": t} for b, t in ((100, 5), (100, 20), (1000, 1), (1000, 5), (1000, 20))],
     "vae": [],  # its samples are independent: there is nothing to choose
 }  # fmt: skip
 
