@@ -21,13 +21,13 @@ PAPER_MNIST = {
 }
 QUOTED = "quoted from the paper, not yet rerun"
 CLOSE = 15.0  # nats from the paper's value that still count as close; ours
-# Why a row is likely not reproduced, by the side on which it misses; the notebook named shows what speaks for it.
+# What is known of why a row is not reproduced, by the side on which it misses; the notebook named shows it.
 REASONS = {
     (
         "DBN",
         "above",
-    ): "the kind of sample: means or drawn bits, which its source does not tell us, are far apart (09_dbn)",
-    ("Adversarial nets", "below"): "the length of the run, and the noise of its last steps (13_table1)",
+    ): "why is open: training and the kind of sample each move it by more (09_dbn)",
+    ("Adversarial nets", "below"): "likely the length of the run, and the noise of its last steps (13_table1)",
 }
 
 
@@ -99,7 +99,7 @@ def verdict(model: str, ours: dict[str, float]) -> str:
     if abs(away) <= CLOSE:
         return f"close: {told}"
     reason = REASONS.get((model, side))
-    return f"not: {told}" + (f"; likely {reason}" if reason else "")
+    return f"not: {told}" + (f"; {reason}" if reason else "")
 
 
 def mean_score(scores: list[dict[str, Any]]) -> dict[str, float]:
