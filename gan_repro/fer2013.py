@@ -67,8 +67,8 @@ def _from_npz(paths: list[Path]) -> Faces:
                 images, labels = arrays["images"], arrays["emotion"]
                 training.append((images[arrays["train"]], labels[arrays["train"]]))
                 rest += [(images[arrays[k]], labels[arrays[k]]) for k in ("valid", "test") if k in arrays]
-        except (OSError, KeyError, ValueError, BadZipFile, NotImplementedError, RuntimeError) as error:
-            raise DataError(f"{path} cannot be read, though its md5 is right: {error}") from error  # no lzma, say
+        except (OSError, KeyError, ValueError, BadZipFile, RuntimeError) as error:  # the last: no lzma, say
+            raise DataError(f"{path} cannot be read, though its md5 is right: {error}") from error
     return _faces(training, rest, {path.name: NPZ_MD5[path.name] for path in paths})
 
 

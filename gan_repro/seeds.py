@@ -1,6 +1,7 @@
 """The runs of record by their folders and seeds: which are averaged together, and which are lost."""
 
 import statistics
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -44,13 +45,18 @@ def learned(runs: list[Record]) -> list[Record]:
 
 
 def paths_of_row(folder: Path) -> list[Path]:
-    """The records of a results folder that can be averaged: they differ in nothing but the seed.
-
-    Of several kinds (parameters, length, data, recipe) the one with most seeds, of equals the longest.
-    """
+    """The records of a results folder that can be averaged, as `largest_kind` has it."""
     found = {path: read_record(path) for path in record_paths(folder)}
-    kinds = [[path for path in found if kind(found[path]) == kind(first)] for first in found.values()]
-    return max(kinds, key=lambda runs: (len(runs), found[runs[0]]["config"]["max_epochs"]), default=[])
+    return largest_kind(
+        {path: kind(run) for path, run in found.items()}, lambda path: found[path]["config"]["max_epochs"]
+    )
+
+
+def largest_kind(kinds: dict[Path, Any], length: Callable[[Path], int]) -> list[Path]:
+    """The files of one kind: they differ in nothing but the seed. Of several kinds (parameters, length, data, recipe)
+    the one with most seeds, of equals the longest."""
+    groups = [[path for path in kinds if kinds[path] == one] for one in kinds.values()]
+    return max(groups, key=lambda paths: (len(paths), length(paths[0])), default=[])
 
 
 def records(folder: Path) -> list[Record]:
@@ -68,14 +74,15 @@ def kind(record: Record) -> tuple[Any, ...]:
     return replace(TrainingConfig(**record["config"]), seed=0), record["data_md5"], record["recipe"]
 
 
-def records_of_other(folder: Path) -> list[Record]:
-    """The records of another model in a results folder that can be averaged, in the order of their seeds.
+def paths_of_other(folder: Path) -> list[Path]:
+    """`paths_of_row` of another model's records."""
+    found = {path: read_results(path, "baseline") for path in record_paths(folder)}
+    return largest_kind({path: kind_of_other(run) for path, run in found.items()}, lambda path: found[path]["epochs"])
 
-    Of several kinds the one with most seeds, of equals the longest.
-    """
-    found = [read_results(path, "baseline") for path in record_paths(folder)]
-    kinds = [[run for run in found if kind_of_other(run) == kind_of_other(first)] for first in found]
-    return max(kinds, key=lambda runs: (len(runs), runs[0]["epochs"]), default=[])
+
+def records_of_other(folder: Path) -> list[Record]:
+    """The records of another model in a results folder that can be averaged, in the order of their seeds."""
+    return [read_results(path, "baseline") for path in paths_of_other(folder)]
 
 
 def kind_of_other(record: Record) -> tuple[Any, ...]:

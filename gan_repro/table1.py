@@ -23,19 +23,14 @@ QUOTED = "quoted from the paper, not yet rerun"
 CLOSE = 15.0  # nats from the paper's value that still count as close; ours
 # What is known of why a row is not reproduced, by the side on which it misses; the notebook named shows it.
 REASONS = {
-    (
-        "DBN",
-        "above",
-    ): "why is open: training and the kind of sample each move it by more (09_dbn)",
+    ("DBN", "above"): "why is open: training and the kind of sample each move it by more (09_dbn)",
     ("Adversarial nets", "below"): "likely the length of the run, and the noise of its last steps (13_table1)",
 }
 
 
 def describe_runs(runs: list[Record], name: str) -> str:
     """Which epochs of which runs a number is of, in words. The runs differ in their seeds."""
-    epochs, run = sorted(run["metrics"][name]["epoch"] for run in runs), runs[0]
-    words = f"epoch {epochs[0]}" if epochs[0] == epochs[-1] else f"epochs {epochs[0]} to {epochs[-1]}"
-    words += f", the best of {' or '.join(str(n) for n in sorted({run['epochs'] for run in runs}))}"
+    words, run = best_epochs([run["metrics"][name] for run in runs], runs), runs[0]
     by_rule = sum(run["stopped_by"] == "patience" for run in runs)
     if by_rule in (0, len(runs)):
         words += "; stopped by the rule" if by_rule else "; not yet at the stopping rule"
@@ -44,6 +39,13 @@ def describe_runs(runs: list[Record], name: str) -> str:
     length = {"seed", "max_epochs", "patience", "score_every"}
     other = [f"{key} {value}" for key, value in not_as_released(run["config"]).items() if key not in length]
     return words + (f"; not as released: {', '.join(other)}" if other else "")
+
+
+def best_epochs(metrics: list[dict[str, Any]], runs: list[Record]) -> str:
+    """The best epochs of some runs, and of how many, in words."""
+    epochs, lengths = sorted(scores["epoch"] for scores in metrics), sorted({run["epochs"] for run in runs})
+    words = f"epoch {epochs[0]}" if epochs[0] == epochs[-1] else f"epochs {epochs[0]} to {epochs[-1]}"
+    return f"{words}, the best of {' or '.join(map(str, lengths))}"
 
 
 def table1(results: Path = RESULTS) -> pd.DataFrame:
@@ -85,7 +87,7 @@ def table1(results: Path = RESULTS) -> pd.DataFrame:
 
 
 def verdict(model: str, ours: dict[str, float]) -> str:
-    """Whether a row of the paper is reproduced, close, or not, with the likely reason. ours: as `mean_score`.
+    """Whether a row of the paper is reproduced, close, or not, with what is known of why. ours: as `mean_score`.
 
     Reproduced: within two standard errors of the difference, the paper's and ours taken as independent. Both are over
     test images; the spread between seeds, of which the paper tells nothing, is not in it.
@@ -102,9 +104,9 @@ def verdict(model: str, ours: dict[str, float]) -> str:
     return f"not: {told}" + (f"; {reason}" if reason else "")
 
 
-def mean_score(scores: list[dict[str, Any]]) -> dict[str, float]:
-    """Means over seeds of the test scores by the authors' grid: log_likelihood, and the test images' standard_error."""
-    of_grid = [score["authors"] for score in scores]
+def mean_score(scores: list[dict[str, Any]], grid: str = "authors") -> dict[str, float]:
+    """Means over seeds of the test scores by one grid: log_likelihood, and the test images' standard_error."""
+    of_grid = [score[grid] for score in scores]
     return {key: statistics.fmean(score[key] for score in of_grid) for key in ("log_likelihood", "standard_error")}
 
 
@@ -121,12 +123,8 @@ def our_columns(runs: list[Record], name: str, oracle: dict[str, Any] | None = N
 
 def columns_of_other(runs: list[Record], oracle: dict[str, Any] | None = None) -> dict[str, str]:
     """Our side of a row of another model, likewise."""
-    epochs = sorted(run["metrics"]["epoch"] for run in runs)
-    words = f"epoch {epochs[0]}" if epochs[0] == epochs[-1] else f"epochs {epochs[0]} to {epochs[-1]}"
-    return run_columns([run["metrics"] for run in runs], runs, oracle) | {
-        "seeds": str(len(runs)),
-        "source": f"{words}, the best of {runs[0]['epochs']}",
-    }
+    metrics = [run["metrics"] for run in runs]
+    return run_columns(metrics, runs, oracle) | {"seeds": str(len(runs)), "source": best_epochs(metrics, runs)}
 
 
 def run_columns(metrics: list[dict[str, Any]], runs: list[Record], oracle: dict[str, Any] | None) -> dict[str, str]:
@@ -150,23 +148,20 @@ def score_columns(scores: list[dict[str, Any]], oracle: dict[str, Any] | None) -
     between seeds: standard deviation of the score between seeds; oracle: the score of real data. "–" where there is
     nothing to compare.
     """
-
-    def mean(grid: str, key: str) -> float:
-        return statistics.fmean(score[grid][key] for score in scores)
-
+    ours, fine = mean_score(scores), mean_score(scores, "fine")
     log_likelihoods = [score["authors"]["log_likelihood"] for score in scores]
-    below = f"{oracle['authors']['log_likelihood'] - mean('authors', 'log_likelihood'):.1f}" if oracle else "–"
+    below = f"{oracle['authors']['log_likelihood'] - ours['log_likelihood']:.1f}" if oracle else "–"
     return {
-        "ours": nats(mean("authors", "log_likelihood"), mean("authors", "standard_error")),
+        "ours": nats(ours["log_likelihood"], ours["standard_error"]),
         "sigma": ", ".join(sorted({f"{score['authors']['sigma']:.4f}" for score in scores})),
-        "fine grid": nats(mean("fine", "log_likelihood"), mean("fine", "standard_error")),
+        "fine grid": nats(fine["log_likelihood"], fine["standard_error"]),
         "below real data": below,
         "between seeds": f"{statistics.stdev(log_likelihoods):.1f}" if len(log_likelihoods) > 1 else "–",
     }
 
 
 def peers(results: Path = RESULTS) -> dict[str, dict[str, Any]]:
-    """Test scores of models without training by gradients, by their rows' names, as 12_more_models wrote them."""
+    """Test scores of models without a net, by their rows' names, as 12_more_models wrote them."""
     path = results / PEERS
     return read_results(path, "scores")["scores"] if path.exists() else {}
 

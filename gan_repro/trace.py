@@ -15,7 +15,7 @@ from gan_repro.config import TrainingConfig
 from gan_repro.paths import BY_NUM_SAMPLES, ORACLES, PEERS, RESULTS
 from gan_repro.records import not_as_released, read_record
 from gan_repro.results import ResultsError, read_results, record_paths, relative
-from gan_repro.seeds import FOLDERS, OTHERS, OURS, is_lost, paths_of_row, records_of_other
+from gan_repro.seeds import FOLDERS, OTHERS, OURS, is_lost, paths_of_other, paths_of_row
 from gan_repro.table1 import peers
 from gan_repro.tables import TABLES
 
@@ -50,7 +50,9 @@ def files(name: str, label: str, column: str, results: Path = RESULTS) -> list[P
     if name == "table 1":
         ours = {model: results / folder for folder, _, model in OURS}
         others = {model: results / folder for folder, model in OTHERS}
-        of_runs = paths_of_row(ours[label]) if label in ours else paths_of_other(others.get(label))
+        of_runs = paths_of_row(ours[label]) if label in ours else []
+        if label in others:
+            of_runs = paths_of_other(others[label])
         if column != "seeds" and label in ours:  # which counts those in which G was lost, too
             of_runs = [path for path in of_runs if not is_lost(read_record(path))] or of_runs
         if label in peers(results):
@@ -61,11 +63,6 @@ def files(name: str, label: str, column: str, results: Path = RESULTS) -> list[P
         return of_runs + [results / ORACLES] * needs_oracle
     listed = [path for folder in FOLDERS for path in record_paths(results / folder)]
     return [listed[list(rows(name, results)).index(label)]]
-
-
-def paths_of_other(folder: Path | None) -> list[Path]:
-    """The records of another model that are averaged in its row."""
-    return [folder / f"seed{record['seed']}.json" for record in records_of_other(folder)] if folder else []
 
 
 def describe(path: Path) -> list[str]:

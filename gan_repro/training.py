@@ -302,7 +302,7 @@ class Trainer:
     def run_of_other_length(self) -> tuple[dict[str, Any], dict[str, Any]] | None:
         """The checkpoint furthest on of a run with another max_epochs, or from before a field of the configuration
         existed, and else the same, that does what this one does up to its last step: it is this run so far."""
-        found = []
+        best = None  # and no list: a checkpoint can have gigabytes
         for folder in self.folder.parent.glob(f"{self.config.pair}-seed{self.config.seed}-*"):
             try:
                 saved = None if folder == self.folder else load_run(folder)
@@ -315,9 +315,10 @@ class Trainer:
             same = other | {"max_epochs": self.config.max_epochs} == asdict(self.config)
             # A last epoch is scored whatever score_every says, which a run of another length would not have done.
             scored_alike = all(self.is_due(row["epoch"]) == ("G" in row) for row in saved[1]["history"])
-            if same and scored_alike and saved[1]["step"] <= self.config.max_epochs * self.config.steps_per_epoch:
-                found.append(saved)
-        return max(found, key=lambda saved: saved[1]["step"], default=None)
+            step, end = saved[1]["step"], self.config.max_epochs * self.config.steps_per_epoch
+            if same and scored_alike and step <= end and (best is None or step > best[1]["step"]):
+                best = saved
+        return best
 
 
 def load_run(folder: Path) -> tuple[dict[str, Any], dict[str, Any]] | None:

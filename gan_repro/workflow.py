@@ -21,7 +21,7 @@ NOTEBOOKS = ROOT / "notebooks"
 
 # Below the results folder of the settings.
 RECORD = ["mnist/seed0.json", "mnist/seed0.safetensors"]
-WRITES = {
+WRITES = {  # of 09 the seeds that its num_seeds has in every settings
     "03_mnist": RECORD,
     "08_parzen_window": [ORACLES, BY_NUM_SAMPLES],
     "09_dbn": [f"dbn/seed{seed}.{ending}" for seed in range(3) for ending in ("json", "safetensors")],
