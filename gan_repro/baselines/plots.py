@@ -28,7 +28,7 @@ def plot_fit(records: Sequence[dict[str, Any]], axes: Sequence[Axes], minimised:
             [row["epoch"] for row in scored], nats, label=label, linestyle=line, marker="o", markersize=3, linewidth=1.3
         )
     axes[0].set(xlabel="epoch", ylabel=minimised.replace("_", " "))
-    axes[1].set(xlabel="epoch", ylabel="validation log-likelihood (nats)")
+    axes[1].set(xlabel="epoch", ylabel="validation score (nats)")
     axes[1].legend()
     return axes
 
