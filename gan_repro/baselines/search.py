@@ -26,7 +26,7 @@ TRAININGS: dict[str, list[dict[str, Any]]] = {
     "dbn": [{"lr": lr} for lr in (0.01, 0.02, 0.05, 0.1, 0.2)],
     "stacked_cae": [
         {"lr": lr, "contraction": contraction}
-        for lr, contraction in ((0.0003, 0.1), (0.001, 0.1), (0.003, 0.1), (0.001, 0.01), (0.001, 1.0))
+        for lr, contraction in ((0.0003, 1.0), (0.001, 1.0), (0.003, 1.0), (0.001, 0.1), (0.001, 3.0))
     ],
     "deep_gsn": [{"lr": lr} for lr in (0.06, 0.12, 0.25, 0.5, 1.0)],
     "vae": [{"lr": lr, "num_z": z} for lr, z in ((0.0003, 20), (0.001, 20), (0.003, 20), (0.001, 10), (0.001, 50))],
@@ -39,7 +39,7 @@ DRAWS: dict[str, list[dict[str, Any]]] = {
     ],
     "stacked_cae": [
         {"step_size": size, "burn_in": burn_in, "thin": 10}
-        for size, burn_in in ((0.1, 200), (0.3, 200), (3.0, 200), (10.0, 200), (1.0, 1000))
+        for size, burn_in in ((1.0, 200), (2.0, 200), (5.0, 200), (10.0, 200), (3.0, 1000))
     ],
     "deep_gsn": [{"burn_in": b, "thin": t} for b, t in ((100, 5), (100, 20), (1000, 1), (1000, 5), (1000, 20))],
     "vae": [],  # its samples are independent: there is nothing to choose
