@@ -76,4 +76,4 @@ def test_rows_have_equal_budgets_and_vary_what_their_models_have(model):
     names = {field.name for field in fields(MODELS[model][1])}
     for changed in (*TRAININGS[model], *DRAWS[model]):
         assert set(changed) <= names
-        replace(MODELS[model][1], epochs=EPOCHS, **changed)  # which refuses what cannot be used
+        replace(MODELS[model][1], epochs=EPOCHS[model], **changed)  # which refuses what cannot be used

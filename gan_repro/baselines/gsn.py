@@ -69,21 +69,29 @@ class GSN(nn.Module):
 
     def walkback_costs(self, x: Tensor, rng: torch.Generator) -> Tensor:
         """Cross entropy of x with each of the reconstructions of a walk that begins at x, corrupted: (walkback,)."""
-        state, h2 = self.corrupt(x, rng), x.new_zeros(len(x), self.config.num_hidden)
-        costs = []
-        for _ in range(self.config.walkback):
-            logits, state, h2 = self.update(state, h2, rng)
+        h1, costs = self.odd_layer(self.corrupt(x, rng)), []
+        for left in reversed(range(self.config.walkback)):
+            logits = self.pixel_logits(h1)
             costs.append(F.binary_cross_entropy_with_logits(logits, x))
+            if left:
+                h1 = self.odd_layer(*self.even_layers(h1, logits, rng))
         return torch.stack(costs)
 
-    def update(self, x: Tensor, h2: Tensor, rng: torch.Generator) -> tuple[Tensor, Tensor, Tensor]:
-        """The odd layer, then the even ones: logits of p(x | h1), the next x (sampled, corrupted), and the next h2."""
-        h1 = torch.tanh(F.linear(x, self.weight1, self.bias1) + h2 @ self.weight2)
-        logits = h1 @ self.weight1 + self.bias0
+    def odd_layer(self, x: Tensor, h2: Tensor | None = None) -> Tensor:
+        """h1 of the layers around it; no h2 is one of zeros, where a walk begins."""
+        h1 = F.linear(x, self.weight1, self.bias1)
+        return torch.tanh(h1 if h2 is None else h1 + h2 @ self.weight2)
+
+    def pixel_logits(self, h1: Tensor) -> Tensor:
+        """Of p(x | h1)."""
+        return h1 @ self.weight1 + self.bias0
+
+    def even_layers(self, h1: Tensor, logits: Tensor, rng: torch.Generator) -> tuple[Tensor, Tensor]:
+        """The next x, sampled from its logits and corrupted, and the next h2."""
         sampled = torch.bernoulli(torch.sigmoid(logits.detach()), generator=rng)
         h2 = F.linear(h1, self.weight2, self.bias2)
         h2 = self.add_noise(torch.tanh(self.add_noise(h2, rng)), rng)
-        return logits, self.corrupt(sampled, rng), h2
+        return self.corrupt(sampled, rng), h2
 
     def corrupt(self, x: Tensor, rng: torch.Generator) -> Tensor:
         """Each input set to 0 or 1, with equal chances, with probability salt_and_pepper."""
@@ -100,14 +108,15 @@ class GSN(nn.Module):
     def start_chains(self, num_chains: int, rng: torch.Generator) -> chains.Advance:
         """Chains that begin at random bits; a sample is the mean of p(x | h1)."""
         c = self.config
-        x = torch.bernoulli(torch.full((num_chains, c.num_visible), 0.5), generator=rng)
-        h2 = x.new_zeros(len(x), c.num_hidden)
+        around = (torch.bernoulli(torch.full((num_chains, c.num_visible), 0.5), generator=rng),)
 
         @torch.no_grad()
         def advance(steps: int) -> Tensor:
-            nonlocal x, h2
+            nonlocal around
             for _ in range(steps):
-                logits, x, h2 = self.update(x, h2, rng)
+                h1 = self.odd_layer(*around)
+                logits = self.pixel_logits(h1)
+                around = self.even_layers(h1, logits, rng)
             return torch.sigmoid(logits)
 
         return advance
