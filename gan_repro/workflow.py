@@ -21,10 +21,11 @@ NOTEBOOKS = ROOT / "notebooks"
 
 # Below the results folder of the settings.
 RECORD = ["mnist/seed0.json", "mnist/seed0.safetensors"]
-WRITES = {  # of 09 the seeds that its num_seeds has in every settings
+WRITES = {  # of 09 and 10 the seeds that their num_seeds has in every settings
     "03_mnist": RECORD,
     "08_parzen_window": [ORACLES, BY_NUM_SAMPLES],
     "09_dbn": [f"dbn/seed{seed}.{ending}" for seed in range(3) for ending in ("json", "safetensors")],
+    "10_stacked_cae": [f"stacked_cae/seed{seed}.{ending}" for seed in range(3) for ending in ("json", "safetensors")],
     "12_more_models": [f"{model}/seed0.{ending}" for model in ("rbm", "vae") for ending in ("json", "safetensors")]
     + [PEERS, PEERS.replace(".json", ".safetensors")],
 }
@@ -32,7 +33,7 @@ OF_TABLE_1 = [
     "mnist/seed0.json",
     ORACLES,
     PEERS,
-    *(f"dbn/seed{seed}.json" for seed in range(3)),
+    *(f"{model}/seed{seed}.json" for model in ("dbn", "stacked_cae") for seed in range(3)),
     "rbm/seed0.json",
     "vae/seed0.json",
 ]
@@ -44,18 +45,20 @@ READS = {
     "07_interpolation": RECORD,
     "08_parzen_window": RECORD,
     "09_dbn": [ORACLES],
+    "10_stacked_cae": [ORACLES],
     "12_more_models": [ORACLES],
     "13_table1": [*OF_TABLE_1, BY_NUM_SAMPLES],
     "14_table2": ["mnist/seed0.json"],
 }
-EXPERIMENTS = {"03_mnist": "mnist", "09_dbn": "dbn"}  # the folders that these write to
+EXPERIMENTS = {"03_mnist": "mnist", "09_dbn": "dbn", "10_stacked_cae": "stacked_cae"}  # the folders that these write to
 # From the repository root, whatever the settings: no workflow makes these.
 READS_OF_RECORD = {
     "09_dbn": ["results/search/dbn_MNIST.json"],
+    "10_stacked_cae": ["results/search/stacked_cae_MNIST.json"],
     "14_table2": ["results/bench.json"],
 }
 # Which module trains what a notebook runs, where it is not the one that trains the pairs.
-TRAINERS = dict.fromkeys(("09_dbn", "12_more_models"), "gan_repro.baselines.fit")
+TRAINERS = dict.fromkeys(("09_dbn", "10_stacked_cae", "12_more_models"), "gan_repro.baselines.fit")
 
 # A variant is what a sweep's folder is called: lr=0.05, or k=2,step=alternating, or this for the recipe itself.
 AS_IS = "as_is"

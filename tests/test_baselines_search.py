@@ -70,7 +70,7 @@ def test_a_training_of_the_search_is_a_run_like_any_other(few_digits, tmp_path):
 
 
 @pytest.mark.parametrize("model", MODELS)
-def test_rows_have_equal_budgets_and_vary_what_their_models_have(model):
+def test_rows_have_as_many_tries_and_vary_what_their_models_have(model):
     assert len(TRAININGS[model]) == 5
     assert len(DRAWS[model]) == (0 if model == "vae" else 5)
     names = {field.name for field in fields(MODELS[model][1])}

@@ -1,8 +1,9 @@
-"""Learning rate and steps of sampling of each model, chosen on validation images with an equal budget a row of Table 1.
+"""Learning rate and steps of sampling of each model, chosen on validation images with as many tries a row of Table 1.
 
 Five trainings that differ in what matters most for learning, then five ways to draw from the best of them (none for the
-VAE, whose samples are independent). Every try is listed in results/search/<model>_<data>.json, with its validation
-score; no test image is looked at. `python -m gan_repro.baselines.search dbn`
+VAE, whose samples are independent), in about as many minutes for each model. Every try is listed in
+results/search/<model>_<data>.json, with its validation score; no test image is looked at.
+`python -m gan_repro.baselines.search dbn`
 """
 
 import argparse
@@ -20,7 +21,7 @@ from gan_repro.paths import RESULTS, RUNS
 from gan_repro.results import write_results
 from gan_repro.training import score_of
 
-# Of each training: the budget, about eight minutes on a core. An epoch of the GSN costs as much as five of the DBN's.
+# Of each training: the budget, six to ten minutes on a core. An epoch of the GSN costs as much as five of the DBN's.
 EPOCHS = dict.fromkeys(MODELS, 20) | {"deep_gsn": 5}
 TRAININGS: dict[str, list[dict[str, Any]]] = {
     "rbm": [{"lr": lr} for lr in (0.01, 0.02, 0.05, 0.1, 0.2)],
