@@ -4,6 +4,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from gan_repro.baselines.minibatches import minibatches
 from gan_repro.data import to_unit
 
 BATCH_SIZE = 100
@@ -34,8 +35,11 @@ class DigitClassifier(nn.Module):
 def train_digit_classifier(x: Tensor, labels: Tensor, *, epochs: int, seed: int) -> DigitClassifier:
     """A classifier trained by Adam on images (n, 784) uint8 and labels (n,) from 0 to 9.
 
-    seed: of its initial weights and of the order of the images. Raises ValueError where epochs is below 1.
+    seed: of its initial weights and of the order of the images. Raises ValueError where epochs is below 1 or there are
+    fewer images than in a minibatch.
     """
+    if len(x) < BATCH_SIZE:
+        raise ValueError(f"there are {len(x)} images: a minibatch has {BATCH_SIZE}")
     if epochs < 1:
         raise ValueError(f"epochs is {epochs}: it must be at least 1")
     with torch.random.fork_rng(devices=[]):
@@ -44,7 +48,7 @@ def train_digit_classifier(x: Tensor, labels: Tensor, *, epochs: int, seed: int)
     order = torch.Generator().manual_seed(seed)
     optimizer = torch.optim.Adam(classifier.parameters(), lr=0.001)
     for _ in range(epochs):
-        for rows in torch.randperm(len(x), generator=order).split(BATCH_SIZE):
+        for rows in minibatches(len(x), BATCH_SIZE, order):
             loss = F.cross_entropy(classifier(to_unit(x[rows])), labels[rows])
             optimizer.zero_grad()
             loss.backward()
@@ -58,8 +62,7 @@ def features_of(classifier: DigitClassifier, images: Tensor) -> Tensor:
     return torch.cat([classifier.features(part) for part in images.split(1000)])
 
 
-@torch.no_grad()
 def accuracy(classifier: DigitClassifier, images: Tensor, labels: Tensor) -> float:
     """The share of images, (n, 784) in [0, 1], whose digit it names."""
-    logits = torch.cat([classifier(part) for part in images.split(1000)])
-    return (logits.argmax(dim=1) == labels).double().mean().item()
+    named = classifier.y(features_of(classifier, images)).argmax(dim=1)
+    return (named == labels).double().mean().item()

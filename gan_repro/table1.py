@@ -24,10 +24,9 @@ CLOSE = 15.0  # nats from the paper's value that still count as close; ours
 # What is known of why a row is not reproduced, by the side on which it misses; the notebook named shows it.
 REASONS = {
     ("DBN", "above"): "why is open: training and the kind of sample each move it by more (09_dbn)",
-    (
-        "Stacked CAE",
-        "above",
-    ): "settings not public; a third of the noise in its walk costs more than that (10_stacked_cae)",
+    ("Stacked CAE", "above"): (
+        "settings not public; a third of the noise in its walk costs more than that (10_stacked_cae)"
+    ),
     ("Adversarial nets", "below"): "likely the length of the run, and the noise of its last steps (13_table1)",
 }
 

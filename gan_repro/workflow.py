@@ -19,15 +19,25 @@ from gan_repro.paths import BY_NUM_SAMPLES, ORACLES, PEERS, ROOT
 
 NOTEBOOKS = ROOT / "notebooks"
 
+
+def records_of(model: str, num_seeds: int) -> list[str]:
+    """The files of a model's runs of record, with what lies beside each."""
+    return [f"{model}/seed{seed}.{ending}" for seed in range(num_seeds) for ending in ("json", "safetensors")]
+
+
 # Below the results folder of the settings.
-RECORD = ["mnist/seed0.json", "mnist/seed0.safetensors"]
+RECORD = records_of("mnist", 1)
 WRITES = {  # of 09 and 10 the seeds that their num_seeds has in every settings
     "03_mnist": RECORD,
     "08_parzen_window": [ORACLES, BY_NUM_SAMPLES],
-    "09_dbn": [f"dbn/seed{seed}.{ending}" for seed in range(3) for ending in ("json", "safetensors")],
-    "10_stacked_cae": [f"stacked_cae/seed{seed}.{ending}" for seed in range(3) for ending in ("json", "safetensors")],
-    "12_more_models": [f"{model}/seed0.{ending}" for model in ("rbm", "vae") for ending in ("json", "safetensors")]
-    + [PEERS, PEERS.replace(".json", ".safetensors")],
+    "09_dbn": records_of("dbn", 3),
+    "10_stacked_cae": records_of("stacked_cae", 3),
+    "12_more_models": [
+        *records_of("rbm", 1),
+        *records_of("vae", 1),
+        PEERS,
+        PEERS.replace(".json", ".safetensors"),
+    ],
 }
 OF_TABLE_1 = [
     "mnist/seed0.json",

@@ -41,6 +41,8 @@ def test_one_seed_is_one_classifier_and_leaves_the_global_draws_alone():
     assert not torch.equal(first.y.weight, other.y.weight)
 
 
-def test_no_epoch_is_refused():
+def test_a_training_of_nothing_is_refused():
     with pytest.raises(ValueError, match="epochs is 0: it must be at least 1"):
-        train_digit_classifier(*bars(10), epochs=0, seed=0)
+        train_digit_classifier(*bars(100), epochs=0, seed=0)
+    with pytest.raises(ValueError, match="there are 99 images: a minibatch has 100"):
+        train_digit_classifier(*bars(99), epochs=1, seed=0)

@@ -60,9 +60,8 @@ def test_a_neighbourhood_reaches_to_the_third_neighbour():
 
     def share_within(points, others):
         third = [sorted((one - other).norm().item() for other in others)[3] for one in others]  # the first is itself
-        return sum(any((p - o).norm() <= reach for o, reach in zip(others, third, strict=True)) for p in points) / len(
-            points
-        )
+        within = [any((p - o).norm() <= reach for o, reach in zip(others, third, strict=True)) for p in points]
+        return sum(within) / len(within)
 
     found = sample_quality(samples, real)
     assert found["precision"] == pytest.approx(share_within(samples, real))
