@@ -30,7 +30,7 @@ TRAININGS: dict[str, list[dict[str, Any]]] = {
         {"lr": lr, "contraction": contraction}
         for lr, contraction in ((0.0003, 1.0), (0.001, 1.0), (0.003, 1.0), (0.001, 0.1), (0.001, 3.0))
     ],
-    "deep_gsn": [{"lr": lr} for lr in (0.06, 0.12, 0.25, 0.5, 1.0)],
+    "deep_gsn": [{"lr": lr} for lr in (0.25, 0.5, 1.0, 2.0, 4.0)],  # the authors' is for 1,000 epochs
     "vae": [{"lr": lr, "num_z": z} for lr, z in ((0.0003, 20), (0.001, 20), (0.003, 20), (0.001, 10), (0.001, 50))],
 }
 DRAWS: dict[str, list[dict[str, Any]]] = {
