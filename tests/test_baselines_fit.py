@@ -21,7 +21,7 @@ from gan_repro.dependencies import code_fingerprints
 from gan_repro.faces import Faces
 from gan_repro.fer2013 import five_folds
 from gan_repro.provenance import session
-from gan_repro.results import ResultsError, nats, read_results
+from gan_repro.results import ResultsError, nats, read_results, write_results
 from gan_repro.scoring import TEST_DRAW, parzen_scores
 
 CONFIGS = {
@@ -216,6 +216,25 @@ def test_a_run_that_goes_on_with_other_code_says_so(few_digits, tmp_path, monkey
     again.train()
     assert lines[0].endswith("goes on, but the code of baselines.vae has changed")
     assert [session["from_epoch"] for session in again.sessions] == [0, 1]
+
+
+def test_a_run_takes_what_a_search_chose_but_for_what_the_command_line_says(few_digits, tmp_path, monkeypatch):
+    monkeypatch.setattr(gan_repro.baselines.__main__, "DATA", {"MNIST": lambda: few_digits})
+    monkeypatch.setattr(gan_repro.baselines.__main__, "RESULTS", tmp_path)
+    monkeypatch.setattr(gan_repro.baselines.__main__, "RUNS", tmp_path)
+    contents = {"experiment": "vae", "data": "MNIST", "data_md5": few_digits.md5, "seed": 0, "budget": {"epochs": 1}}
+    tried = [{"stage": "training", "changed": {"lr": 0.01, "num_z": 3}, "failed": "not really tried"}]
+    contents |= {"tries": tried, "chosen": {"lr": 0.01, "num_z": 3}}
+    words = ["vae", "--chosen", "num_hidden=10", "num_z=4", "epochs=1", "num_samples=60", "batch_size=50"]
+    monkeypatch.setattr(sys, "argv", ["baselines", *words, "--results", str(tmp_path / "mine")])
+    with pytest.raises(SystemExit, match=r"there is no results file .*vae_MNIST\.json"):
+        gan_repro.baselines.__main__.main()
+    write_results(tmp_path / "search" / "vae_MNIST.json", "search", contents, command="search")
+    gan_repro.baselines.__main__.main()
+    record = read_results(tmp_path / "mine" / "vae_MNIST" / "seed0.json", "baseline")
+    used = record["config"]["model_config"]
+    assert (used["lr"], used["num_z"], used["num_hidden"]) == (0.01, 4, 10)
+    assert not (tmp_path / "again" / "vae_MNIST").exists() and "lr=0.01" in record["made_by"]["command"]
 
 
 def test_faces_are_all_learned_but_for_those_held_out():

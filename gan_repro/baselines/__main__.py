@@ -3,12 +3,14 @@
 import argparse
 import sys
 from dataclasses import fields, replace
+from pathlib import Path
 from typing import Any
 
 from gan_repro.baselines.fit import DATA, MODELS, Fit, fit
 from gan_repro.download import DataError
 from gan_repro.pairs import Images
 from gan_repro.paths import RESULTS, RUNS
+from gan_repro.results import ResultsError, read_results
 
 
 def with_fields(config: Any, given: dict[str, str]) -> Any:
@@ -33,14 +35,17 @@ READERS = {
 }
 
 
-def parse(model: str, data: Images, words: list[str]) -> Fit:
-    """The settings that words like lr=0.1 make of a model's defaults, and of what the data are. Raises ValueError."""
+def parse(model: str, data: Images, words: list[str], chosen: dict[str, Any] | None = None) -> Fit:
+    """The settings that words like lr=0.1 make of a model's defaults, and of what the data are. Raises ValueError.
+
+    chosen: of the model's configuration, what a search chose; words win over it.
+    """
     if bad := [word for word in words if "=" not in word]:
         raise ValueError(f"{bad[0]!r} is not a parameter: write name=value")
     given = dict(word.split("=", 1) for word in words)
     if len(given) < len(words):
         raise ValueError("a parameter is given twice")
-    config = replace(MODELS[model][1], num_visible=data.train.shape[1])
+    config = replace(MODELS[model][1], num_visible=data.train.shape[1], **chosen or {})
     config = with_fields(config, given)
     settings = with_fields(
         Fit(model=model, model_config=config, num_train=len(data.train), num_valid=len(data.valid)), given
@@ -60,14 +65,23 @@ def main() -> None:
     parser.add_argument(
         "parameters", nargs="*", metavar="name=value", help="of fit.Fit and of the model's configuration"
     )
-    parser.add_argument("--experiment", help="folder of its record below results/again/; model and data if not given")
+    parser.add_argument(
+        "--chosen",
+        action="store_true",
+        help="start from what results/search/<model>_<data>.json chose",
+    )
+    parser.add_argument("--experiment", help="folder of its record below --results; model and data if not given")
+    parser.add_argument("--results", type=Path, help="instead of results/again/; its checkpoints stay in runs/again/")
     arguments = parser.parse_intermixed_args()  # options may stand before, between or after the parameters
     try:
         data = DATA[arguments.data]()
-        settings = parse(arguments.model, data, arguments.parameters)
-        experiment = arguments.experiment or f"{arguments.model}_{arguments.data}"
-        fit(settings, data, RESULTS / "again" / experiment, runs=RUNS / "again")
-    except (ValueError, FloatingPointError, DataError, RuntimeError) as error:
+        experiment = f"{arguments.model}_{arguments.data}"
+        search = RESULTS / "search" / f"{experiment}.json"
+        chosen = read_results(search, "search")["chosen"] if arguments.chosen else None
+        settings = parse(arguments.model, data, arguments.parameters, chosen)
+        results = arguments.results or RESULTS / "again"
+        fit(settings, data, results / (arguments.experiment or experiment), runs=RUNS / "again")
+    except (ValueError, FloatingPointError, DataError, RuntimeError, ResultsError) as error:
         sys.exit(str(error))
 
 
