@@ -9,7 +9,7 @@ import torch
 from torch.testing import assert_close
 
 import gan_repro.baselines.__main__
-from gan_repro.baselines.__main__ import parse
+from gan_repro.baselines.__main__ import choice, parse
 from gan_repro.baselines.cae import CAEConfig
 from gan_repro.baselines.chains import autocorrelation, follow
 from gan_repro.baselines.dbn import DBNConfig
@@ -229,7 +229,12 @@ def test_a_run_takes_what_a_search_chose_but_for_what_the_command_line_says(few_
     monkeypatch.setattr(sys, "argv", ["baselines", *words, "--results", str(tmp_path / "mine")])
     with pytest.raises(SystemExit, match=r"there is no results file .*vae_MNIST\.json"):
         gan_repro.baselines.__main__.main()
-    write_results(tmp_path / "search" / "vae_MNIST.json", "search", contents, command="search")
+    path = tmp_path / "search" / "vae_MNIST.json"
+    write_results(path, "search", contents, command="search")
+    with pytest.raises(ValueError, match=r"vae_MNIST\.json was made on other data: search anew"):
+        choice(path, replace(few_digits, md5={"a": "0" * 32}), ["epochs=1"])
+    with pytest.raises(ValueError, match=r"--chosen wants epochs=N: those of the search, 1 a try"):
+        choice(path, few_digits, ["lr=0.1"])
     gan_repro.baselines.__main__.main()
     record = read_results(tmp_path / "mine" / "vae_MNIST" / "seed0.json", "baseline")
     used = record["config"]["model_config"]

@@ -91,6 +91,18 @@ def test_corruption_sets_as_many_pixels_as_it_says(gsn):
         assert (corrupted == value).float().mean().item() == pytest.approx(share, abs=0.02)
 
 
+def test_chains_begin_at_bits_of_the_mean_training_image(gsn, monkeypatch):
+    x = torch.tensor([[0.0, 1, 0, 1, 0, 1], [0, 1, 0, 1, 1, 1], [0, 1, 0, 1, 1, 1], [0, 1, 0, 1, 0, 1]])
+    gsn.train_epoch(x, 0, torch.Generator().manual_seed(0))
+    assert_close(gsn.mean_image, torch.tensor([0.0, 1, 0, 1, 0.5, 1]))
+    starts, odd_layer = [], gsn.odd_layer
+    monkeypatch.setattr(gsn, "odd_layer", lambda *around: starts.append(around) or odd_layer(*around))
+    gsn.start_chains(1000, torch.Generator().manual_seed(0))(1)
+    ((bits,),) = starts  # the layer above is as in training: not there yet
+    assert_close(bits[:, [0, 1, 2, 3, 5]], torch.tensor([0.0, 1, 0, 1, 1]).expand(1000, 5))
+    assert bits[:, 4].unique().tolist() == [0, 1] and abs(bits[:, 4].mean() - 0.5) < 0.05
+
+
 def test_a_gsn_draws_what_it_learned():
     bars = torch.tensor([[1.0, 1, 1, 0, 0, 0], [0, 0, 0, 1, 1, 1]]).repeat(100, 1)
     config = GSNConfig(

@@ -28,7 +28,8 @@ def found(few_digits, tmp_path_factory):
 def test_every_try_is_listed_with_its_score(found):
     assert [one["changed"] for one in found["tries"]] == [*TRIED["trainings"], *TRIED["draws"]]
     assert [one["stage"] for one in found["tries"]] == ["training", "training", "draws", "draws"]
-    assert [len(one.get("minimised", [])) for one in found["tries"]] == [2, 2, 0, 0]  # a number an epoch
+    told = [[set(row) for row in one.get("history", [])] for one in found["tries"]]
+    assert told == [[{"epoch", "loss"}] * 2, [{"epoch", "loss"}] * 2, [], []]
     assert len({one["validation"]["authors"]["log_likelihood"] for one in found["tries"]}) == 4
 
 

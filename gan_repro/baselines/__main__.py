@@ -10,7 +10,7 @@ from gan_repro.baselines.fit import DATA, MODELS, Fit, fit
 from gan_repro.download import DataError
 from gan_repro.pairs import Images
 from gan_repro.paths import RESULTS, RUNS
-from gan_repro.results import ResultsError, read_results
+from gan_repro.results import read_results, relative
 
 
 def with_fields(config: Any, given: dict[str, str]) -> Any:
@@ -56,6 +56,18 @@ def parse(model: str, data: Images, words: list[str], chosen: dict[str, Any] | N
     return settings
 
 
+def choice(search: Path, data: Images, words: list[str]) -> dict[str, Any]:
+    """What a search chose. Raises ValueError where it was on other data, or where words do not say how long to train:
+    a search's trainings are short. Raises ResultsError if it cannot be read."""
+    found = read_results(search, "search")
+    if found["data_md5"] != data.md5:
+        raise ValueError(f"{relative(search)} was made on other data: search anew, or leave --chosen out")
+    if not any(word.startswith("epochs=") for word in words):
+        tried = found["budget"]["epochs"]
+        raise ValueError(f"--chosen wants epochs=N: those of the search, {tried} a try, are no length for a run")
+    return found["chosen"]
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(
         prog="python -m gan_repro.baselines", description="Train a model into results/again/ and runs/again/."
@@ -77,11 +89,11 @@ def main() -> None:
         data = DATA[arguments.data]()
         experiment = f"{arguments.model}_{arguments.data}"
         search = RESULTS / "search" / f"{experiment}.json"
-        chosen = read_results(search, "search")["chosen"] if arguments.chosen else None
+        chosen = choice(search, data, arguments.parameters) if arguments.chosen else None
         settings = parse(arguments.model, data, arguments.parameters, chosen)
         results = arguments.results or RESULTS / "again"
         fit(settings, data, results / (arguments.experiment or experiment), runs=RUNS / "again")
-    except (ValueError, FloatingPointError, DataError, RuntimeError, ResultsError) as error:
+    except (ValueError, FloatingPointError, DataError, RuntimeError) as error:
         sys.exit(str(error))
 
 

@@ -6,7 +6,7 @@ from typing import Any
 import pandas as pd
 from torch import Tensor
 
-from gan_repro.results import ResultsError, read_results, relative
+from gan_repro.results import ResultsError, damaged, read_results, relative
 from gan_repro.weights import kept_beside, unpack_samples
 
 
@@ -41,6 +41,17 @@ def tries(path: Path) -> pd.DataFrame:
 def chosen(path: Path) -> str:
     """What the best try of a search changed, in words. Raises ResultsError if it cannot be read."""
     return in_words(read_results(path, "search")["chosen"])
+
+
+def history(path: Path, **changed: float) -> list[dict[str, float]]:
+    """What each epoch told of the training of a search that changed just this.
+
+    Raises ResultsError if the search cannot be read or has no such training.
+    """
+    for one in read_results(path, "search")["tries"]:
+        if one["stage"] == "training" and one["changed"] == changed and "history" in one:
+            return one["history"]
+    raise damaged(path, f"it has no training with {in_words(changed)}, epoch by epoch")
 
 
 def in_words(changed: dict[str, Any]) -> str:

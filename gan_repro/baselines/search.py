@@ -76,7 +76,7 @@ def search(
         scores = fitter.best_scores()
         tries.append({"stage": "training", "changed": changed, "epoch": fitter.best[0], "validation": scores})
         tries[-1]["seconds"] = round(fitter.seconds, 1)
-        tries[-1]["minimised"] = [next(v for v in row.values() if isinstance(v, float)) for row in fitter.history]
+        tries[-1]["history"] = [{k: v for k, v in row.items() if k != "validation"} for row in fitter.history]
         if best is None or score_of(scores) > score_of(best[1]):
             best = fitter, scores, changed
     if best is None:
