@@ -9,10 +9,13 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
+import torch
 
 from gan_repro.cifar10 import CIFAR10, load_cifar10
 from gan_repro.config import TrainingConfig
 from gan_repro.data import MNIST, load_mnist
+from gan_repro.faces import Faces
+from gan_repro.fer2013 import five_folds
 from gan_repro.records import reproduce
 
 REAL_PATH = os.environ["PATH"]
@@ -41,6 +44,17 @@ def few_digits(mnist) -> MNIST:
     """The first real digits of each split, few enough to be sent to another process."""
     splits = {name: getattr(mnist, name)[:600].clone() for name in ("train", "valid", "test")}
     return replace(mnist, **splits)
+
+
+@pytest.fixture(scope="session")
+def made_faces() -> Faces:
+    """140 faces of noise, of which 100 are unlabeled: for what does not depend on what a face looks like."""
+    draws = torch.Generator().manual_seed(0)
+    images = torch.randint(256, (140, 2304), dtype=torch.uint8, generator=draws)
+    folds = torch.cat([torch.zeros(100, 5, dtype=torch.uint8), five_folds(40)])
+    return Faces(
+        name="FER-2013", images=images, folds=folds, labels=torch.zeros(140, dtype=torch.int64), md5={"a": "0" * 32}
+    )
 
 
 @pytest.fixture(scope="session")

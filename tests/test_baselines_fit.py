@@ -18,8 +18,6 @@ from gan_repro.baselines.gsn import GSNConfig
 from gan_repro.baselines.kept import read_kept
 from gan_repro.baselines.vae import VAEConfig
 from gan_repro.dependencies import code_fingerprints
-from gan_repro.faces import Faces
-from gan_repro.fer2013 import five_folds
 from gan_repro.provenance import session
 from gan_repro.results import ResultsError, nats, read_results, write_results
 from gan_repro.scoring import TEST_DRAW, parzen_scores
@@ -242,20 +240,14 @@ def test_a_run_takes_what_a_search_chose_but_for_what_the_command_line_says(few_
     assert not (tmp_path / "again" / "vae_MNIST").exists() and "lr=0.01" in record["made_by"]["command"]
 
 
-def test_faces_are_all_learned_but_for_those_held_out():
-    draws = torch.Generator().manual_seed(0)
-    images = torch.randint(256, (140, 2304), dtype=torch.uint8, generator=draws)
-    folds = torch.zeros(140, 5, dtype=torch.uint8)
-    folds[100:] = five_folds(40)
-    labels = torch.zeros(140, dtype=torch.int64)
-    faces = Faces(name="FER-2013", images=images, folds=folds, labels=labels, md5={"a": "0" * 32})
-    settings = parse("vae", faces, ["batch_size=10"])
-    assert (settings.num_train, settings.num_valid) == (len(faces.train), len(faces.valid)) == (95, 5)
+def test_faces_are_all_learned_but_for_those_held_out(made_faces):
+    settings = parse("vae", made_faces, ["batch_size=10"])
+    assert (settings.num_train, settings.num_valid) == (len(made_faces.train), len(made_faces.valid)) == (95, 5)
     assert settings.model_config.num_visible == 2304
     with pytest.raises(ValueError, match="vae has no parameter num_visible"):
-        parse("vae", faces, ["batch_size=10", "num_visible=784"])
+        parse("vae", made_faces, ["batch_size=10", "num_visible=784"])
     with pytest.raises(ValueError, match="a parameter is given twice"):
-        parse("vae", faces, ["lr=0.1", "lr=0.2"])
+        parse("vae", made_faces, ["lr=0.1", "lr=0.2"])
 
 
 def test_a_weight_that_is_not_finite_stops_the_run_before_its_checkpoint(few_digits, tmp_path):

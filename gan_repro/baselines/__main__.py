@@ -2,37 +2,18 @@
 
 import argparse
 import sys
-from dataclasses import fields, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from gan_repro.baselines.fit import DATA, MODELS, Fit, fit
+from gan_repro.baselines.words import check_all_taken, split_words, with_fields
 from gan_repro.download import DataError
 from gan_repro.pairs import Images
 from gan_repro.paths import RESULTS, RUNS
 from gan_repro.results import read_results, relative
 
-
-def with_fields(config: Any, given: dict[str, str]) -> Any:
-    """config with the fields of these names, which are taken out of given, read as their types; not those of FIXED."""
-    changed = {}
-    for field in fields(config):
-        if field.name in given and field.name not in FIXED:
-            before, text = getattr(config, field.name), given.pop(field.name)
-            try:
-                changed[field.name] = READERS[type(before)](text)
-            except (KeyError, ValueError):
-                raise ValueError(f"{field.name} is {text!r}: it must be a value such as {before!r}") from None
-    return replace(config, **changed)
-
-
-FIXED = {"model", "model_config", "num_visible"}  # by the model's name and the data
-READERS = {
-    int: int,
-    float: float,
-    bool: {"True": True, "False": False}.__getitem__,
-    tuple: lambda text: tuple(map(int, text.split(","))),
-}
+FIXED = frozenset({"model", "model_config", "num_visible"})  # by the model's name and the data
 
 
 def parse(model: str, data: Images, words: list[str], chosen: dict[str, Any] | None = None) -> Fit:
@@ -40,19 +21,12 @@ def parse(model: str, data: Images, words: list[str], chosen: dict[str, Any] | N
 
     chosen: of the model's configuration, what a search chose; words win over it.
     """
-    if bad := [word for word in words if "=" not in word]:
-        raise ValueError(f"{bad[0]!r} is not a parameter: write name=value")
-    given = dict(word.split("=", 1) for word in words)
-    if len(given) < len(words):
-        raise ValueError("a parameter is given twice")
+    given = split_words(words)
     config = replace(MODELS[model][1], num_visible=data.train.shape[1], **chosen or {})
-    config = with_fields(config, given)
-    settings = with_fields(
-        Fit(model=model, model_config=config, num_train=len(data.train), num_valid=len(data.valid)), given
-    )
-    if given:
-        known = [field.name for one in (settings, config) for field in fields(one) if field.name not in FIXED]
-        raise ValueError(f"{model} has no parameter {', '.join(given)}: it has {', '.join(known)}")
+    config = with_fields(config, given, FIXED)
+    settings = Fit(model=model, model_config=config, num_train=len(data.train), num_valid=len(data.valid))
+    settings = with_fields(settings, given, FIXED)
+    check_all_taken(given, model, settings, config, fixed=FIXED)
     return settings
 
 

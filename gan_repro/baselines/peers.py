@@ -1,0 +1,160 @@
+"""Rows beside Table 1 that need no net: k-means centres and Gaussians, scored as if they were samples of a model.
+
+They tell what a Parzen score is worth: Theis et al. (2016) found k-means centres above real data. k-means and the
+mixture are scikit-learn's; the draws of the other Gaussians are in gan_repro/gaussians.py.
+`python -m gan_repro.baselines.peers --data FER-2013 num_components=20`
+"""
+
+import argparse
+import sys
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from gan_repro.baselines.checks import check
+from gan_repro.baselines.fit import DATA, data_name
+from gan_repro.baselines.words import check_all_taken, split_words, with_fields
+from gan_repro.data import to_unit
+from gan_repro.download import DataError
+from gan_repro.faces import Faces
+from gan_repro.gaussians import gaussian_draws
+from gan_repro.pairs import Images
+from gan_repro.paths import RESULTS, RUNS
+from gan_repro.results import nats, read_results, relative, write_results, write_whole
+from gan_repro.scoring import NUM_VALID_FOR_SIGMA, parzen_scores, scores_over_folds
+from gan_repro.weights import kept_beside, pack_samples
+
+NUM_KEPT = 20  # of each set, drawn from it at random
+REAL = "Real data"  # the row of training images themselves
+
+
+@dataclass(frozen=True, kw_only=True)
+class PeersConfig:
+    """What decides the sets, beside the data. All values are ours but num_samples."""
+
+    seed: int = 0  # of all draws
+    num_train: int = 50_000  # training images that are learned from, the first
+    num_samples: int = 10_000  # draws of each (Section 5); also the number of k-means centres
+    kmeans_iterations: int = 10  # of Lloyd's algorithm
+    num_components: int = 50  # principal components of the last two
+    mixture_size: int = 50  # Gaussians in the mixture
+    mixture_iterations: int = 200  # of expectation maximisation, at most
+
+    def __post_init__(self):
+        check(self)
+        if self.num_train < self.num_samples:
+            raise ValueError(
+                f"num_train is {self.num_train}: k-means needs at least as many images as centres, {self.num_samples}"
+            )
+
+
+def make_peers(config: PeersConfig, x: Tensor) -> dict[str, Tensor]:
+    """The sets by their rows' names, (num_samples, d) each, not clipped. x: (num_train, d) in [0, 1]."""
+    from sklearn.cluster import KMeans  # here, since it takes seconds
+
+    c, generator = config, torch.Generator().manual_seed(config.seed)
+    k_means = KMeans(c.num_samples, init="random", n_init=1, max_iter=c.kmeans_iterations, random_state=c.seed).fit(x)
+    noise = torch.randn(c.num_samples, x.shape[1], generator=generator)
+    return {
+        "k-means centres": torch.from_numpy(k_means.cluster_centers_),
+        "Gaussian, diagonal": x.mean(dim=0) + x.std(dim=0) * noise,
+        "Gaussian, full covariance": gaussian_draws(x, c.num_samples, generator),
+        "Gaussian, principal components": gaussian_draws(
+            x, c.num_samples, generator, num_components=c.num_components
+        ),
+        "Gaussian mixture": mixture_draws(config, x),
+    }  # fmt: skip
+
+
+def mixture_draws(config: PeersConfig, x: Tensor) -> Tensor:
+    """Draws of a Gaussian mixture fitted in the principal components of x."""
+    from sklearn.decomposition import PCA
+    from sklearn.mixture import GaussianMixture
+
+    pca = PCA(config.num_components, random_state=config.seed).fit(x)
+    model = GaussianMixture(
+        config.mixture_size, max_iter=config.mixture_iterations, tol=0.01, init_params="random_from_data",
+        random_state=config.seed,
+    )  # fmt: skip
+    drawn, _ = model.fit(pca.transform(x)).sample(config.num_samples)
+    return torch.tensor(pca.inverse_transform(drawn), dtype=torch.float32)
+
+
+def score_peers(
+    config: PeersConfig, data: Images, path: Path, *, runs: Path = RUNS, show: Callable[[str], None] = print
+) -> tuple[dict[str, Any], Path]:
+    """The scores of all sets, and their file: read from path if it stands there for just this, else made.
+
+    A file of other parameters or data at path is left, and this one stays below `runs`. Some of each set lie beside it
+    (`weights.kept_beside`). Of faces, real ones are scored as well; of MNIST, 08_parzen_window does that. Raises
+    ValueError where there are fewer images than asked for, and ResultsError where a file cannot be read or written.
+    """
+    if config.num_train > len(data.train):
+        raise ValueError(f"num_train is {config.num_train}: there are only {len(data.train)} such images")
+    parameters, md5 = asdict(config) | {"centres": "none"}, data.md5
+    made_of = {"parameters": parameters, "data_md5": md5}
+
+    def is_made_of(path: Path) -> bool:
+        return path.exists() and made_of.items() <= read_results(path, "scores").items()
+
+    if path.exists() and not is_made_of(path):
+        show(f"{relative(path)} is of other parameters or data and is left as it is")
+        path = runs / path.parent.name / path.name
+    if is_made_of(path) and path.with_suffix(".safetensors").exists():
+        record = read_results(path, "scores")
+        kept_beside(path, record)
+        return record, path
+    x, what = to_unit(data.train[: config.num_train]), "the test images"
+    made = make_peers(config, x)
+    if isinstance(data, Faces):
+        made[REAL], what = x[: config.num_samples], "folds"
+    scores = {name: score(data, drawn) for name, drawn in made.items()}
+    some = torch.randperm(config.num_samples, generator=torch.Generator().manual_seed(config.seed))[:NUM_KEPT]
+    kept, beside = pack_samples({name: drawn[some] for name, drawn in made.items()}), path.with_suffix(".safetensors")
+    write_whole(beside, kept)
+    samples = {"file": beside.name, "sha256": sha256(kept).hexdigest(), "count": len(some)}
+    contents = {"scores": scores, "plus_minus": f"standard error over {what}", "samples": samples} | made_of
+    return write_results(path, "scores", contents, command=command_for(config, data)), path
+
+
+def score(data: Images, samples: Tensor) -> dict[str, dict[str, Any]]:
+    """The test score of samples, (m, d) in [0, 1], by Table 1's protocol; of faces that of the folds."""
+    if isinstance(data, Faces):
+        return scores_over_folds(data, samples)
+    return parzen_scores(data.test, data.valid[:NUM_VALID_FOR_SIGMA], samples)
+
+
+def command_for(config: PeersConfig, data: Images) -> str:
+    """The command that makes the file again. It takes all training images where it is not told."""
+    usual = asdict(PeersConfig()) | {"num_train": len(data.train)}
+    words = [f"{name}={value}" for name, value in asdict(config).items() if value != usual[name]]
+    return " ".join([".venv/bin/python -m gan_repro.baselines.peers --data", data_name(data), *words])
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        prog="python -m gan_repro.baselines.peers", description="Score k-means centres and Gaussians."
+    )
+    parser.add_argument("--data", choices=DATA, default="MNIST")
+    parser.add_argument("parameters", nargs="*", metavar="name=value", help="of peers.PeersConfig")
+    arguments = parser.parse_intermixed_args()
+    try:
+        data = DATA[arguments.data]()
+        given = {"num_train": str(len(data.train))} | split_words(arguments.parameters)
+        config = with_fields(PeersConfig(), given)
+        check_all_taken(given, "this command", config)
+        record, path = score_peers(config, data, RESULTS / "peers" / f"{arguments.data}.json")
+    except (ValueError, DataError, RuntimeError) as error:
+        sys.exit(str(error))
+    for name, by_grid in record["scores"].items():
+        print(f"{name}: {nats(by_grid['authors']['log_likelihood'], by_grid['authors']['standard_error'])}")
+    print(relative(path))
+
+
+if __name__ == "__main__":
+    main()
