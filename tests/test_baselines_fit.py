@@ -13,7 +13,7 @@ from gan_repro.baselines.__main__ import choice, parse
 from gan_repro.baselines.cae import CAEConfig
 from gan_repro.baselines.chains import autocorrelation, follow
 from gan_repro.baselines.dbn import DBNConfig
-from gan_repro.baselines.fit import Fit, Fitter, fit, rng_for
+from gan_repro.baselines.fit import Fit, Fitter, command_for, fit, rng_for
 from gan_repro.baselines.gsn import GSNConfig
 from gan_repro.baselines.kept import read_kept
 from gan_repro.baselines.vae import VAEConfig
@@ -140,6 +140,14 @@ def test_the_command_of_a_record_gives_the_same_settings(model, few_digits, tmp_
         few_digits, train=few_digits.train[:1].expand(50_000, -1), valid=few_digits.valid[:1].expand(10_000, -1)
     )
     assert parse(model, few, words[6:]) == settings
+
+
+@pytest.mark.parametrize("model", CONFIGS)
+def test_the_command_of_a_run_on_faces_gives_the_same_settings(model, made_faces):
+    settings = parse(model, made_faces, ["batch_size=10", "epochs=4", "seed=3"])
+    words = shlex.split(command_for(settings, "FER-2013"))
+    assert words[4:6] == ["--data", "FER-2013"]
+    assert parse(model, made_faces, words[6:]) == settings
 
 
 def test_a_record_s_command_makes_it_again(few_digits, tmp_path, monkeypatch, capsys):

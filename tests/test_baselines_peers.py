@@ -8,10 +8,11 @@ import torch
 from torch.testing import assert_close
 
 import gan_repro.baselines.peers
-from gan_repro.baselines.peers import REAL, PeersConfig, command_for, main, make_peers, score_peers
+from gan_repro.baselines.peers import PeersConfig, command_for, main, make_peers, score_peers
 from gan_repro.data import to_unit
 from gan_repro.results import ResultsError, read_results
 from gan_repro.scoring import NUM_VALID_FOR_SIGMA, parzen_scores, scores_over_folds
+from gan_repro.table1_faces import REAL
 from gan_repro.weights import unpack_samples
 
 FEW = PeersConfig(
@@ -58,7 +59,7 @@ def test_digits_are_scored_by_table_1_s_protocol_and_the_file_is_read_again(few_
     assert kept.shape == (20, 784)
     before = path.stat().st_mtime_ns
     assert score_peers(FEW, few_digits, path, runs=tmp_path / "runs", show=told.append) == (record, path)
-    assert path.stat().st_mtime_ns == before and not told
+    assert path.stat().st_mtime_ns == before and told[-1].endswith("MNIST.json: finished file found")
 
 
 def test_other_parameters_leave_the_file_of_record_and_go_below_runs(few_digits, tmp_path):
@@ -86,22 +87,31 @@ def test_faces_are_scored_over_folds_with_real_faces_beside_them(made_faces, tmp
     words = ["num_samples=30", "num_components=3", "mixture_size=2", "kmeans_iterations=2"]
     monkeypatch.setattr(sys, "argv", ["peers", "--data", "FER-2013", *words])
     main()
-    record = read_results(tmp_path / "peers" / "FER-2013.json", "scores")
+    record = read_results(tmp_path / "again" / "peers" / "FER-2013.json", "scores")
     x = to_unit(made_faces.train)
     assert record["parameters"]["num_train"] == len(made_faces.train) == 95
     assert record["scores"][REAL] == scores_over_folds(made_faces, x[:30])
-    assert record["plus_minus"] == "standard error over folds"
+    assert record["plus_minus"] == "standard error over folds" and record["parameters"]["centres"] == "first of train"
     assert len(record["scores"]["k-means centres"]["authors"]["folds"]) == 5
     again = shlex.split(record["made_by"]["command"])
     assert again[:5] == [".venv/bin/python", "-m", "gan_repro.baselines.peers", "--data", "FER-2013"]
     assert sorted(again[5:]) == sorted(words)
     assert f"{REAL}: " in capsys.readouterr().out
+    monkeypatch.setattr(sys, "argv", ["peers", *again[3:], "--results", str(tmp_path / "mine")])
+    main()  # what the record says makes it again
+    assert read_results(tmp_path / "mine" / "peers" / "FER-2013.json")["scores"] == record["scores"]
+    assert "finished file found" not in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(
     "words, message",
     [
-        (["num_samples=96"], "num_train is 95: k-means needs at least as many images as centres, 96"),
+        (["num_samples=96"], "num_samples is 96: there cannot be more k-means centres than images, 95"),
+        (
+            ["num_samples=5", "mixture_size=96"],
+            "mixture_size is 96: there cannot be more Gaussians in the mixture",
+        ),
+        (["num_samples=5", "num_components=96"], "num_components is 96: these images have at most 95 principal comp"),
         (["num_train=96", "num_samples=5"], "num_train is 96: there are only 95 such images"),
         (
             ["num_clusters=5", "num_samples=5"],

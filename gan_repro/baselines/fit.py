@@ -46,6 +46,7 @@ MODELS = {  # class and configuration
     "vae": (VAE, VAEConfig()),
 }
 DATA = {"MNIST": load_mnist, "FER-2013": load_fer2013, "TFD": load_tfd}  # what a command may name
+FIXED = frozenset({"model", "model_config", "num_visible"})  # by the model's name and the data: no words of a command
 PURPOSES = {"weights": 0, "epoch": 1, "draw": 2, "kept": 3, "chain": 4}
 NUM_KEPT_SAMPLES = 500  # drawn from those of the test score
 NUM_KEPT_CHAINS, NUM_KEPT_STEPS = 4, 25  # of which every step is kept
@@ -221,7 +222,7 @@ class Fitter:
         redraws = []
         for draw in REDRAWS:
             drawn = self.model.draw(s.num_samples, rng_for(s.seed, "draw", draw))
-            redraws.append(self.test_scores(drawn)["authors"]["log_likelihood"])
+            redraws.append(scores_of_samples(self.data, drawn)["authors"]["log_likelihood"])
         some = torch.randperm(len(samples), generator=rng_for(s.seed, "kept"))[:NUM_KEPT_SAMPLES]
         chains, mixing = self.follow_chains()
         kept, beside = pack_samples({"model": samples[some]} | chains), path.with_suffix(".safetensors")
@@ -237,9 +238,9 @@ class Fitter:
             "metrics": {
                 "epoch": epoch,
                 "validation": self.best_scores(),
-                "test": self.test_scores(samples),
+                "test": scores_of_samples(self.data, samples),
                 "redraws": redraws,
-                "plus_minus": f"standard error over {'folds' if isinstance(self.data, Faces) else 'the test images'}",
+                "plus_minus": plus_minus(self.data),
             },
             "samples": {
                 "file": beside.name,
@@ -267,10 +268,18 @@ class Fitter:
         kept = seen[:NUM_KEPT_STEPS, :NUM_KEPT_CHAINS].transpose(0, 1).flatten(0, 1)  # chain by chain
         return {"chain": kept}, {"mixing": {"lags": list(LAGS), "autocorrelation": autocorrelation(at_lags).tolist()}}
 
-    def test_scores(self, samples: Tensor) -> dict[str, dict[str, Any]]:
-        if isinstance(self.data, Faces):
-            return scores_over_folds(self.data, samples)
-        return parzen_scores(self.data.test, self.data.valid[:NUM_VALID_FOR_SIGMA], samples)
+
+def scores_of_samples(data: Images, samples: Tensor) -> dict[str, dict[str, Any]]:
+    """Table 1's number of samples, (m, d) in [0, 1]: over all test images with sigma chosen on the first validation
+    images, or over the folds of faces."""
+    if isinstance(data, Faces):
+        return scores_over_folds(data, samples)
+    return parzen_scores(data.test, data.valid[:NUM_VALID_FOR_SIGMA], samples)
+
+
+def plus_minus(data: Images) -> str:
+    """What standard_error of `scores_of_samples` is over."""
+    return f"standard error over {'folds' if isinstance(data, Faces) else 'the test images'}"
 
 
 def changes_since(before: dict[str, Any]) -> list[str]:
@@ -293,6 +302,6 @@ def command_for(settings: Fit, data: str) -> str:
     for given, usual in ((settings, default), (settings.model_config, default.model_config)):
         for field in fields(given):
             value = getattr(given, field.name)
-            if field.name not in ("seed", "model_config") and value != getattr(usual, field.name):
+            if field.name not in {"seed", *FIXED} and value != getattr(usual, field.name):
                 words.append(f"{field.name}={','.join(map(str, value)) if isinstance(value, tuple) else value}")
     return " ".join([".venv/bin/python -m gan_repro.baselines", settings.model, "--data", data, *words])

@@ -2,7 +2,7 @@
 
 They tell what a Parzen score is worth: Theis et al. (2016) found k-means centres above real data. k-means and the
 mixture are scikit-learn's; the draws of the other Gaussians are in gan_repro/gaussians.py.
-`python -m gan_repro.baselines.peers --data FER-2013 num_components=20`
+`python -m gan_repro.baselines.peers --data FER-2013 num_components=20` writes to results/again/.
 """
 
 import argparse
@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from gan_repro.baselines.checks import check
-from gan_repro.baselines.fit import DATA, data_name
+from gan_repro.baselines.fit import DATA, data_name, plus_minus, scores_of_samples
 from gan_repro.baselines.words import check_all_taken, split_words, with_fields
 from gan_repro.data import to_unit
 from gan_repro.download import DataError
@@ -26,11 +26,10 @@ from gan_repro.gaussians import gaussian_draws
 from gan_repro.pairs import Images
 from gan_repro.paths import RESULTS, RUNS
 from gan_repro.results import nats, read_results, relative, write_results, write_whole
-from gan_repro.scoring import NUM_VALID_FOR_SIGMA, parzen_scores, scores_over_folds
+from gan_repro.table1_faces import REAL
 from gan_repro.weights import kept_beside, pack_samples
 
 NUM_KEPT = 20  # of each set, drawn from it at random
-REAL = "Real data"  # the row of training images themselves
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,10 +46,9 @@ class PeersConfig:
 
     def __post_init__(self):
         check(self)
-        if self.num_train < self.num_samples:
-            raise ValueError(
-                f"num_train is {self.num_train}: k-means needs at least as many images as centres, {self.num_samples}"
-            )
+        for name, what in (("num_samples", "k-means centres"), ("mixture_size", "Gaussians in the mixture")):
+            if (number := getattr(self, name)) > self.num_train:
+                raise ValueError(f"{name} is {number}: there cannot be more {what} than images, {self.num_train}")
 
 
 def make_peers(config: PeersConfig, x: Tensor) -> dict[str, Tensor]:
@@ -92,12 +90,17 @@ def score_peers(
 
     A file of other parameters or data at path is left, and this one stays below `runs`. Some of each set lie beside it
     (`weights.kept_beside`). Of faces, real ones are scored as well; of MNIST, 08_parzen_window does that. Raises
-    ValueError where there are fewer images than asked for, and ResultsError where a file cannot be read or written.
+    ValueError where the images are too few or too small for a parameter, and ResultsError where a file cannot be read
+    or written.
     """
     if config.num_train > len(data.train):
         raise ValueError(f"num_train is {config.num_train}: there are only {len(data.train)} such images")
-    parameters, md5 = asdict(config) | {"centres": "none"}, data.md5
-    made_of = {"parameters": parameters, "data_md5": md5}
+    if config.num_components > (most := min(config.num_train, data.train.shape[1])):
+        raise ValueError(
+            f"num_components is {config.num_components}: these images have at most {most} principal components"
+        )
+    centres = "first of train" if isinstance(data, Faces) else "none"
+    made_of = {"parameters": asdict(config) | {"centres": centres}, "data_md5": data.md5}
 
     def is_made_of(path: Path) -> bool:
         return path.exists() and made_of.items() <= read_results(path, "scores").items()
@@ -108,29 +111,23 @@ def score_peers(
     if is_made_of(path) and path.with_suffix(".safetensors").exists():
         record = read_results(path, "scores")
         kept_beside(path, record)
+        show(f"{relative(path)}: finished file found")
         return record, path
-    x, what = to_unit(data.train[: config.num_train]), "the test images"
+    x = to_unit(data.train[: config.num_train])
     made = make_peers(config, x)
     if isinstance(data, Faces):
-        made[REAL], what = x[: config.num_samples], "folds"
-    scores = {name: score(data, drawn) for name, drawn in made.items()}
+        made[REAL] = x[: config.num_samples]
+    scores = {name: scores_of_samples(data, drawn) for name, drawn in made.items()}
     some = torch.randperm(config.num_samples, generator=torch.Generator().manual_seed(config.seed))[:NUM_KEPT]
     kept, beside = pack_samples({name: drawn[some] for name, drawn in made.items()}), path.with_suffix(".safetensors")
     write_whole(beside, kept)
     samples = {"file": beside.name, "sha256": sha256(kept).hexdigest(), "count": len(some)}
-    contents = {"scores": scores, "plus_minus": f"standard error over {what}", "samples": samples} | made_of
+    contents = {"scores": scores, "plus_minus": plus_minus(data), "samples": samples} | made_of
     return write_results(path, "scores", contents, command=command_for(config, data)), path
 
 
-def score(data: Images, samples: Tensor) -> dict[str, dict[str, Any]]:
-    """The test score of samples, (m, d) in [0, 1], by Table 1's protocol; of faces that of the folds."""
-    if isinstance(data, Faces):
-        return scores_over_folds(data, samples)
-    return parzen_scores(data.test, data.valid[:NUM_VALID_FOR_SIGMA], samples)
-
-
 def command_for(config: PeersConfig, data: Images) -> str:
-    """The command that makes the file again. It takes all training images where it is not told."""
+    """The command that makes the file again, in results/again/. It takes all training images where it is not told."""
     usual = asdict(PeersConfig()) | {"num_train": len(data.train)}
     words = [f"{name}={value}" for name, value in asdict(config).items() if value != usual[name]]
     return " ".join([".venv/bin/python -m gan_repro.baselines.peers --data", data_name(data), *words])
@@ -142,13 +139,15 @@ def main() -> None:
     )
     parser.add_argument("--data", choices=DATA, default="MNIST")
     parser.add_argument("parameters", nargs="*", metavar="name=value", help="of peers.PeersConfig")
+    parser.add_argument("--results", type=Path, help="instead of results/again/")
     arguments = parser.parse_intermixed_args()
     try:
         data = DATA[arguments.data]()
         given = {"num_train": str(len(data.train))} | split_words(arguments.parameters)
         config = with_fields(PeersConfig(), given)
         check_all_taken(given, "this command", config)
-        record, path = score_peers(config, data, RESULTS / "peers" / f"{arguments.data}.json")
+        results = arguments.results or RESULTS / "again"
+        record, path = score_peers(config, data, results / "peers" / f"{arguments.data}.json")
     except (ValueError, DataError, RuntimeError) as error:
         sys.exit(str(error))
     for name, by_grid in record["scores"].items():

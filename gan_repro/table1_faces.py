@@ -1,0 +1,89 @@
+"""Table 1, second column: the paper's numbers on the Toronto Face Database, and ours on other faces.
+
+That database was never public, so nothing here is compared with the paper: FER-2013 stands in for it, with folds and
+scores as the paper has them (`scoring.scores_over_folds`).
+"""
+
+import math
+import statistics
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from gan_repro.paths import FACE_PEERS, RESULTS
+from gan_repro.results import nats, read_results, record_paths
+from gan_repro.seeds import OTHERS, records_of_other
+from gan_repro.table1 import columns_of_other, score_columns
+
+FACES = "FER-2013"
+REAL = "Real faces"  # of training, scored as if they were samples
+# Table 1 of the paper, TFD column: nats, and the standard error it states, over folds.
+PAPER_TFD = {
+    "DBN": (1909.0, 66.0),
+    "Stacked CAE": (2110.0, 50.0),
+    "Deep GSN": (1890.0, 29.0),
+    "Adversarial nets": (2057.0, 26.0),
+}
+NOT_PUBLIC = "not run: data not public"
+PAPER, OURS, BELOW = "paper, on TFD", f"ours, on {FACES}", "below real faces"
+
+
+def folder_of(model_folder: str) -> str:
+    """The folder of a model's records on these faces, below a results folder."""
+    return f"{model_folder}_{FACES}"
+
+
+def table1_faces(results: Path = RESULTS) -> pd.DataFrame:
+    """Table 1, second column, all in nats. Rows: the paper's models, other models with files, real faces.
+
+    ± is the standard error over the five folds; sigma the median of theirs; below real faces: the mean of the folds'
+    differences, with its own standard error, since all rows are scored on the same faces.
+    """
+    peers, ours = face_peers(results), {}
+    scores = peers.get("scores", {})
+    oracle = scores.get(REAL)
+    for folder, model in OTHERS:
+        if runs := records_of_other(results / folder_of(folder)):
+            ours[model] = columns_of_other(runs) | below([run["metrics"]["test"] for run in runs], oracle)
+            if left_out := len(record_paths(results / folder_of(folder))) - len(runs):
+                ours[model]["seeds"] += f" (and {left_out} of other parameters)"
+    for model, score in sorted(scores.items(), key=lambda item: item[0] == REAL):  # real faces last
+        ours[model] = (
+            score_columns([score], None) | below([score], oracle) | {"source": source(model, peers["parameters"])}
+        )
+    rows = []
+    for model in [*PAPER_TFD, *(model for model in ours if model not in PAPER_TFD)]:
+        row = {"model": model} | ours.get(model, {})
+        if model in PAPER_TFD:
+            value, error = PAPER_TFD[model]
+            row |= {PAPER: f"{value:g} ± {error:g}", "ours, on TFD": NOT_PUBLIC}
+        rows.append(row | {OURS: row.get("ours", "–")})
+    columns = ["model", PAPER, "ours, on TFD", OURS, "sigma", "fine grid", BELOW, "seeds"]
+    columns += ["between draws", "core-minutes", "source"]
+    return pd.DataFrame([{column: row.get(column, "–") for column in columns} for row in rows])
+
+
+def below(scores: list[dict[str, Any]], oracle: dict[str, Any] | None) -> dict[str, str]:
+    """How far a row lies below real faces, fold by fold: mean of the folds' differences, ± their standard error."""
+    if not oracle:
+        return {BELOW: "–"}
+    of_folds = zip(oracle["authors"]["folds"], *(score["authors"]["folds"] for score in scores), strict=True)
+    values = [[fold["log_likelihood"] for fold in folds] for folds in of_folds]
+    differences = [real - statistics.fmean(ours) for real, *ours in values]
+    error = statistics.stdev(differences) / math.sqrt(len(differences))
+    return {BELOW: nats(statistics.fmean(differences), error)}
+
+
+def source(model: str, parameters: dict[str, Any]) -> str:
+    """What a row without a training was computed with, where its name does not say it."""
+    if model in ("Gaussian, principal components", "Gaussian mixture"):
+        return f"computed, in {parameters['num_components']} principal components"
+    return f"computed, with {parameters['num_samples']:,} of {parameters['num_train']:,} faces"
+
+
+def face_peers(results: Path = RESULTS) -> dict[str, Any]:
+    """The scores on faces of models without a net and of real faces, as baselines/peers.py wrote them; empty if it has
+    not."""
+    path = results / FACE_PEERS
+    return read_results(path, "scores") if path.exists() else {}
