@@ -1,7 +1,7 @@
 """Stacked contractive auto-encoders with their sampling walk (Rifai, Bengio, Dauphin and Vincent, 2012).
 
 Table 1's row is that of Bengio, Mesnil, Dauphin and Rifai (2013), "Better mixing via deep representations": two layers,
-121 +- 1.6 nats. Their numbers of units, penalties and step sizes are not public: those here are ours;
+121 +- 1.6 nats. Their numbers of units, penalties and step sizes were not found: those here are ours;
 the search of 10_stacked_cae begins at them.
 """
 

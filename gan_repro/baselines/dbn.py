@@ -1,7 +1,7 @@
 """The deep belief net: RBMs trained one upon the other (Hinton, Osindero and Teh, 2006).
 
 Table 1's row is that of Bengio, Mesnil, Dauphin and Rifai (2013), "Better mixing via deep representations": two layers,
-138 +- 2 nats. Their numbers of units and rates are not public, nor how they drew samples: the defaults here are where
+138 +- 2 nats. Their numbers of units and rates were not found, nor how they drew samples: the defaults here are where
 the search of 09_dbn begins.
 """
 
