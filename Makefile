@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 EXACT := notebooks/00_start_here.ipynb notebooks/01_theory.ipynb notebooks/02_one_dimensional_gan.ipynb \
   notebooks/03_mnist.ipynb notebooks/07_interpolation.ipynb notebooks/08_parzen_window.ipynb \
-  notebooks/09_dbn.ipynb notebooks/10_stacked_cae.ipynb notebooks/12_more_models.ipynb \
+  notebooks/09_dbn.ipynb notebooks/10_stacked_cae.ipynb notebooks/11_deep_gsn.ipynb notebooks/12_more_models.ipynb \
   notebooks/13_table1.ipynb notebooks/14_table2.ipynb
 CORES ?= $(shell $(PYTHON) -c "import os; print(os.cpu_count() or 1)")
 

@@ -8,6 +8,7 @@ RESULTS = ROOT / "results"  # runs of record, tables, small weights: kept in git
 ORACLES, BY_NUM_SAMPLES = "parzen/oracles.json", "parzen/by_num_samples.json"  # below a results folder, by 08
 PEERS = "peers/MNIST.json"  # likewise, by 12: the scores of models without a net
 FACE_PEERS = "peers/FER-2013.json"  # likewise, by gan_repro/baselines/peers.py
+REAL_FACES = "Real faces"  # in it, the score of training faces as if they were samples
 RUNS = ROOT / "runs"  # checkpoints of unfinished and of the reader's own runs: not kept
 
 

@@ -25,8 +25,9 @@ CLOSE = 15.0  # nats from the paper's value that still count as close; ours
 REASONS = {
     ("DBN", "above"): "why is open: training and the kind of sample each move it by more (09_dbn)",
     ("Stacked CAE", "above"): (
-        "settings not public; a third of the noise in its walk costs more than that (10_stacked_cae)"
+        "its settings were not found; a third of the noise in its walk costs more than that (10_stacked_cae)"
     ),
+    ("Deep GSN", "above"): "why is open: how many chains samples come from moves it by more (11_deep_gsn)",
     ("Adversarial nets", "below"): "likely the length of the run, and the noise of its last steps (13_table1)",
 }
 

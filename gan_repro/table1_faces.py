@@ -11,13 +11,12 @@ from typing import Any
 
 import pandas as pd
 
-from gan_repro.paths import FACE_PEERS, RESULTS
+from gan_repro.paths import FACE_PEERS, REAL_FACES, RESULTS
 from gan_repro.results import nats, read_results, record_paths
 from gan_repro.seeds import OTHERS, records_of_other
 from gan_repro.table1 import columns_of_other, score_columns
 
 FACES = "FER-2013"
-REAL = "Real faces"  # of training, scored as if they were samples
 # Table 1 of the paper, TFD column: nats, and the standard error it states, over folds.
 PAPER_TFD = {
     "DBN": (1909.0, 66.0),
@@ -42,13 +41,13 @@ def table1_faces(results: Path = RESULTS) -> pd.DataFrame:
     """
     peers, ours = face_peers(results), {}
     scores = peers.get("scores", {})
-    oracle = scores.get(REAL)
+    oracle = scores.get(REAL_FACES)
     for folder, model in OTHERS:
         if runs := records_of_other(results / folder_of(folder)):
             ours[model] = columns_of_other(runs) | below([run["metrics"]["test"] for run in runs], oracle)
             if left_out := len(record_paths(results / folder_of(folder))) - len(runs):
                 ours[model]["seeds"] += f" (and {left_out} of other parameters)"
-    for model, score in sorted(scores.items(), key=lambda item: item[0] == REAL):  # real faces last
+    for model, score in sorted(scores.items(), key=lambda item: item[0] == REAL_FACES):  # real faces last
         ours[model] = (
             score_columns([score], None) | below([score], oracle) | {"source": source(model, peers["parameters"])}
         )
@@ -76,10 +75,12 @@ def below(scores: list[dict[str, Any]], oracle: dict[str, Any] | None) -> dict[s
 
 
 def source(model: str, parameters: dict[str, Any]) -> str:
-    """What a row without a training was computed with, where its name does not say it."""
-    if model in ("Gaussian, principal components", "Gaussian mixture"):
-        return f"computed, in {parameters['num_components']} principal components"
-    return f"computed, with {parameters['num_samples']:,} of {parameters['num_train']:,} faces"
+    """Of what a row without a training was computed."""
+    if model == REAL_FACES:
+        return f"computed: the first {parameters['num_samples']:,} of training"
+    in_components = model in ("Gaussian, principal components", "Gaussian mixture")
+    where = f" in {parameters['num_components']} principal components" if in_components else ""
+    return f"computed from {parameters['num_train']:,} faces{where}"
 
 
 def face_peers(results: Path = RESULTS) -> dict[str, Any]:

@@ -12,20 +12,24 @@ from typing import Any
 import pandas as pd
 
 from gan_repro.config import TrainingConfig
-from gan_repro.paths import BY_NUM_SAMPLES, ORACLES, PEERS, RESULTS
+from gan_repro.paths import BY_NUM_SAMPLES, FACE_PEERS, ORACLES, PEERS, RESULTS
 from gan_repro.records import not_as_released, read_record
 from gan_repro.results import ResultsError, read_results, record_paths, relative
 from gan_repro.seeds import FOLDERS, OTHERS, OURS, is_lost, paths_of_other, paths_of_row
 from gan_repro.table1 import peers
+from gan_repro.table1_faces import BELOW, folder_of
 from gan_repro.tables import TABLES
 
 LABELS = {  # the columns that tell a table's rows apart
     "table 1": ["model"],
+    "faces": ["model"],
     "seeds": ["lr divided by", "seed"],
     "samples": ["samples"],
     "costs": ["run"],
     "speed": ["of", "measured"],
 }
+PAPER = {"paper": "table1.PAPER_MNIST", "paper, on TFD": "table1_faces.PAPER_TFD"}  # columns of the paper's numbers
+NOT_OURS = {*PAPER, "ours, on TFD"}  # of the last there is none
 
 
 class TraceError(ValueError):
@@ -41,7 +45,7 @@ def rows(name: str, results: Path = RESULTS) -> dict[str, "pd.Series[Any]"]:
 def files(name: str, label: str, column: str, results: Path = RESULTS) -> list[Path]:
     """The results files that a cell is made from; none where it is a name, a dash or a number of the paper's."""
     row = rows(name, results)[label]
-    if column in [*LABELS[name], "paper"] or row[column] == "–":
+    if column in [*LABELS[name], *NOT_OURS] or row[column] == "–":
         return []
     if name == "samples":
         return [results / BY_NUM_SAMPLES]
@@ -61,6 +65,10 @@ def files(name: str, label: str, column: str, results: Path = RESULTS) -> list[P
             return []
         needs_oracle = column == "below real data" or not of_runs
         return of_runs + [results / ORACLES] * needs_oracle
+    if name == "faces":
+        others = {model: results / folder_of(folder) for folder, model in OTHERS}
+        of_runs = paths_of_other(others[label]) if label in others else []
+        return of_runs + [results / FACE_PEERS] * (column == BELOW or not of_runs)
     listed = [path for folder in FOLDERS for path in record_paths(results / folder)]
     return [listed[list(rows(name, results)).index(label)]]
 
@@ -127,8 +135,8 @@ def trace(words: Sequence[str], results: Path = RESULTS) -> list[str]:
         lines += ["", *describe(path)]
     if behind:
         return [*lines, "", "From these files into README.md: make tables"]
-    if column == "paper":
-        return [*lines, "Table 1 of Goodfellow et al. (2014), as printed there: table1.PAPER_MNIST"]
+    if column in PAPER:
+        return [*lines, f"Table 1 of Goodfellow et al. (2014), as printed there: {PAPER[column]}"]
     return [*lines, "No number of ours: a name, words of ours, or a dash where there is nothing to compare."]
 
 

@@ -25,6 +25,7 @@ RERUNS = {  # what the kept weights cannot show, and what shows it
     "that these weights come out of this training": 'the command that `.venv/bin/python -m gan_repro.trace "table 1" '
     '"Adversarial nets" ours` prints (hours)',
     "table 1, between draws": ".venv/bin/python -m gan_repro.verify --redraws (half a minute a seed more)",
+    "faces": 'by `.venv/bin/python -m gan_repro.trace faces "<row>" "ours, on FER-2013"`: commands (minutes to hours)',
     "samples": ".venv/bin/python -m gan_repro.notebooks 08_parzen_window (minutes)",
     "costs, epochs, stopped by": "facts of the trainings themselves, made again with them (hours a seed)",
     "speed": "make bench (some twenty minutes on a machine that does nothing else)",
@@ -82,10 +83,10 @@ def not_recomputed(*, redraws: bool) -> list[str]:
     if quoted := [model for model in PAPER_MNIST if sources[model] == QUOTED]:
         lines.append(f"  table 1, {', '.join(quoted)}: quoted from the paper, nothing of ours to rerun yet")
     if others := [model for _, model in OTHERS if sources.get(model, QUOTED) != QUOTED]:
-        how = 'by `.venv/bin/python -m gan_repro.trace "table 1" "<row>" ours`: commands (half an hour a seed)'
+        how = 'by `.venv/bin/python -m gan_repro.trace "table 1" "<row>" ours`: commands (up to an hour a seed)'
         lines.append(f"  table 1, {', '.join(others)}: {how}")
     if computed := list(peers()):
-        how = "remove results/peers, then .venv/bin/python -m gan_repro.notebooks 12_more_models (minutes)"
+        how = "remove results/peers/MNIST.json, then .venv/bin/python -m gan_repro.notebooks 12_more_models (minutes)"
         lines.append(f"  table 1, {', '.join(computed)}: {how}")
     return lines + [f"  {what}: {how}" for what, how in RERUNS.items() if not (redraws and "draws" in what)]
 

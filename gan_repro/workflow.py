@@ -15,7 +15,7 @@ import yaml
 
 from gan_repro.config import TrainingConfig
 from gan_repro.dependencies import code_cells
-from gan_repro.paths import BY_NUM_SAMPLES, ORACLES, PEERS, ROOT
+from gan_repro.paths import BY_NUM_SAMPLES, FACE_PEERS, ORACLES, PEERS, ROOT
 
 NOTEBOOKS = ROOT / "notebooks"
 
@@ -27,11 +27,12 @@ def records_of(model: str, num_seeds: int) -> list[str]:
 
 # Below the results folder of the settings.
 RECORD = records_of("mnist", 1)
-WRITES = {  # of 09 and 10 the seeds that their num_seeds has in every settings
+WRITES = {  # of 09 to 11 the seeds that their num_seeds has in every settings
     "03_mnist": RECORD,
     "08_parzen_window": [ORACLES, BY_NUM_SAMPLES],
     "09_dbn": records_of("dbn", 3),
     "10_stacked_cae": records_of("stacked_cae", 3),
+    "11_deep_gsn": records_of("deep_gsn", 3),
     "12_more_models": [
         *records_of("rbm", 1),
         *records_of("vae", 1),
@@ -43,7 +44,7 @@ OF_TABLE_1 = [
     "mnist/seed0.json",
     ORACLES,
     PEERS,
-    *(f"{model}/seed{seed}.json" for model in ("dbn", "stacked_cae") for seed in range(3)),
+    *(f"{model}/seed{seed}.json" for model in ("dbn", "stacked_cae", "deep_gsn") for seed in range(3)),
     "rbm/seed0.json",
     "vae/seed0.json",
 ]
@@ -56,19 +57,27 @@ READS = {
     "08_parzen_window": RECORD,
     "09_dbn": [ORACLES],
     "10_stacked_cae": [ORACLES],
+    "11_deep_gsn": [ORACLES],
     "12_more_models": [ORACLES],
     "13_table1": [*OF_TABLE_1, BY_NUM_SAMPLES],
     "14_table2": ["mnist/seed0.json"],
 }
-EXPERIMENTS = {"03_mnist": "mnist", "09_dbn": "dbn", "10_stacked_cae": "stacked_cae"}  # the folders that these write to
+EXPERIMENTS = {  # the folders that these write to
+    "03_mnist": "mnist",
+    "09_dbn": "dbn",
+    "10_stacked_cae": "stacked_cae",
+    "11_deep_gsn": "deep_gsn",
+}
 # From the repository root, whatever the settings: no workflow makes these.
 READS_OF_RECORD = {
     "09_dbn": ["results/search/dbn_MNIST.json"],
     "10_stacked_cae": ["results/search/stacked_cae_MNIST.json"],
+    "11_deep_gsn": [f"results/search/deep_gsn_MNIST{tried}.json" for tried in ("", "_equal_bits", "_chains")],
+    "13_table1": [f"results/{FACE_PEERS}"],
     "14_table2": ["results/bench.json"],
 }
 # Which module trains what a notebook runs, where it is not the one that trains the pairs.
-TRAINERS = dict.fromkeys(("09_dbn", "10_stacked_cae", "12_more_models"), "gan_repro.baselines.fit")
+TRAINERS = dict.fromkeys(("09_dbn", "10_stacked_cae", "11_deep_gsn", "12_more_models"), "gan_repro.baselines.fit")
 
 # A variant is what a sweep's folder is called: lr=0.05, or k=2,step=alternating, or this for the recipe itself.
 AS_IS = "as_is"

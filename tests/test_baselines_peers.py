@@ -10,9 +10,9 @@ from torch.testing import assert_close
 import gan_repro.baselines.peers
 from gan_repro.baselines.peers import PeersConfig, command_for, main, make_peers, score_peers
 from gan_repro.data import to_unit
+from gan_repro.paths import REAL_FACES
 from gan_repro.results import ResultsError, read_results
 from gan_repro.scoring import NUM_VALID_FOR_SIGMA, parzen_scores, scores_over_folds
-from gan_repro.table1_faces import REAL
 from gan_repro.weights import unpack_samples
 
 FEW = PeersConfig(
@@ -52,7 +52,7 @@ def test_digits_are_scored_by_table_1_s_protocol_and_the_file_is_read_again(few_
     path, told = tmp_path / "peers" / "MNIST.json", []
     record, where = score_peers(FEW, few_digits, path, runs=tmp_path / "runs", show=told.append)
     made = make_peers(FEW, to_unit(few_digits.train[:300]))
-    assert where == path and list(record["scores"]) == list(made) and REAL not in made
+    assert where == path and list(record["scores"]) == list(made) and REAL_FACES not in made
     name = "Gaussian, diagonal"
     assert record["scores"][name] == parzen_scores(few_digits.test, few_digits.valid[:NUM_VALID_FOR_SIGMA], made[name])
     kept = unpack_samples(path.with_suffix(".safetensors").read_bytes(), name)
@@ -90,13 +90,13 @@ def test_faces_are_scored_over_folds_with_real_faces_beside_them(made_faces, tmp
     record = read_results(tmp_path / "again" / "peers" / "FER-2013.json", "scores")
     x = to_unit(made_faces.train)
     assert record["parameters"]["num_train"] == len(made_faces.train) == 95
-    assert record["scores"][REAL] == scores_over_folds(made_faces, x[:30])
+    assert record["scores"][REAL_FACES] == scores_over_folds(made_faces, x[:30])
     assert record["plus_minus"] == "standard error over folds" and record["parameters"]["centres"] == "first of train"
     assert len(record["scores"]["k-means centres"]["authors"]["folds"]) == 5
     again = shlex.split(record["made_by"]["command"])
     assert again[:5] == [".venv/bin/python", "-m", "gan_repro.baselines.peers", "--data", "FER-2013"]
     assert sorted(again[5:]) == sorted(words)
-    assert f"{REAL}: " in capsys.readouterr().out
+    assert f"{REAL_FACES}: " in capsys.readouterr().out
     monkeypatch.setattr(sys, "argv", ["peers", *again[3:], "--results", str(tmp_path / "mine")])
     main()  # what the record says makes it again
     assert read_results(tmp_path / "mine" / "peers" / "FER-2013.json")["scores"] == record["scores"]

@@ -84,6 +84,7 @@ FACTS = {
     "0.01": "step of the finer grid",
     "0.1": "smallest sigma of the authors' grid",
     "3.11": "Python",
+    "0.20": "sigma of the deep GSN's authors, model.py",
     "1511.01844": "arXiv number of Theis et al.",
 }
 

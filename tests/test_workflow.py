@@ -195,7 +195,8 @@ def test_a_session_tells_the_code_that_trained_and_scored():
 def test_the_workflow_knows_every_notebook_and_reads_only_what_another_writes():
     assert list(READS) == notebook_names()
     assert {file for files in READS.values() for file in files} <= {file for files in WRITES.values() for file in files}
-    assert needs("13_table1") == {"03_mnist", "08_parzen_window", "09_dbn", "10_stacked_cae", "12_more_models"}
+    others = {"09_dbn", "10_stacked_cae", "11_deep_gsn", "12_more_models"}
+    assert needs("13_table1") == {"03_mnist", "08_parzen_window", *others}
     assert needs("03_mnist") == set()
 
 
@@ -276,7 +277,8 @@ def test_a_change_of_another_model_s_code_trains_the_other_models_anew_and_no_pa
     with changed(finished, ["gan_repro/baselines/dbn.py"], CODE_LINE):
         rerun, told = jobs(finished, "--config", "settings=smoke")
     assert rerun == {
-        f"notebook_{name}" for name in ("00_start_here", "09_dbn", "10_stacked_cae", "12_more_models", "13_table1")
+        f"notebook_{name}"
+        for name in ("00_start_here", "09_dbn", "10_stacked_cae", "11_deep_gsn", "12_more_models", "13_table1")
     }
     folders = set(re.findall(r"runs_dir=runs/smoke/([0-9a-f]{12}) ", told))
     assert len(folders) == 1 and folders != {dependencies.training_fingerprint("gan_repro.baselines.fit")}

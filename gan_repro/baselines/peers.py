@@ -24,9 +24,8 @@ from gan_repro.download import DataError
 from gan_repro.faces import Faces
 from gan_repro.gaussians import gaussian_draws
 from gan_repro.pairs import Images
-from gan_repro.paths import RESULTS, RUNS
+from gan_repro.paths import REAL_FACES, RESULTS, RUNS
 from gan_repro.results import nats, read_results, relative, write_results, write_whole
-from gan_repro.table1_faces import REAL
 from gan_repro.weights import kept_beside, pack_samples
 
 NUM_KEPT = 20  # of each set, drawn from it at random
@@ -116,7 +115,7 @@ def score_peers(
     x = to_unit(data.train[: config.num_train])
     made = make_peers(config, x)
     if isinstance(data, Faces):
-        made[REAL] = x[: config.num_samples]
+        made[REAL_FACES] = x[: config.num_samples]
     scores = {name: scores_of_samples(data, drawn) for name, drawn in made.items()}
     some = torch.randperm(config.num_samples, generator=torch.Generator().manual_seed(config.seed))[:NUM_KEPT]
     kept, beside = pack_samples({name: drawn[some] for name, drawn in made.items()}), path.with_suffix(".safetensors")

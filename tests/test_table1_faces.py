@@ -1,0 +1,78 @@
+"""The second column of Table 1: what is of the paper's faces, what is of others, and what stands beside real ones."""
+
+import shutil
+
+import numpy as np
+import pytest
+
+from gan_repro.baselines.fit import Fit, fit
+from gan_repro.baselines.peers import PeersConfig, score_peers
+from gan_repro.baselines.vae import VAEConfig
+from gan_repro.paths import FACE_PEERS, REAL_FACES
+from gan_repro.results import nats, read_results
+from gan_repro.table1_faces import BELOW, NOT_PUBLIC, OURS, PAPER, PAPER_TFD, folder_of, table1_faces
+from gan_repro.trace import trace
+
+
+@pytest.fixture(scope="module")
+def folder(made_faces, tmp_path_factory):
+    """A VAE and the models without a net on made faces."""
+    folder = tmp_path_factory.mktemp("results")
+    config = VAEConfig(num_visible=2304, num_hidden=10, num_z=3, epochs=1, batch_size=10)
+    settings = Fit(model="vae", model_config=config, num_train=95, num_valid=5, num_samples=30, score_every=1)
+    fit(settings, made_faces, folder / folder_of("vae"), runs=folder / "runs", show=None)
+    few = PeersConfig(num_train=95, num_samples=30, num_components=3, mixture_size=2, kmeans_iterations=2)
+    score_peers(few, made_faces, folder / FACE_PEERS, runs=folder / "runs")
+    return folder
+
+
+def test_no_row_has_a_number_of_ours_on_the_paper_s_faces(folder):
+    table = table1_faces(folder).set_index("model")
+    assert (table.loc[list(PAPER_TFD), "ours, on TFD"] == NOT_PUBLIC).all()
+    assert table.loc["Adversarial nets", PAPER] == "2057 ± 26"
+    others = table.drop(index=list(PAPER_TFD))
+    assert set(others["ours, on TFD"]) == set(others[PAPER]) == {"–"}
+    assert (table.loc[list(PAPER_TFD), OURS] == "–").all()  # none of them has been trained in this folder
+
+
+def test_a_model_s_row_is_the_mean_over_folds_beside_real_faces(folder):
+    row = table1_faces(folder).set_index("model").loc["VAE"]
+    scores = read_results(folder / folder_of("vae") / "seed0.json", "baseline")["metrics"]["test"]["authors"]
+    real = read_results(folder / FACE_PEERS, "scores")["scores"][REAL_FACES]["authors"]
+    assert len(scores["folds"]) == 5
+    assert row[OURS] == nats(scores["log_likelihood"], scores["standard_error"])
+    pairs = zip(real["folds"], scores["folds"], strict=True)
+    differences = np.array([a["log_likelihood"] - b["log_likelihood"] for a, b in pairs])
+    assert row[BELOW] == nats(differences.mean(), differences.std(ddof=1) / 5**0.5)
+    assert (row["seeds"], row["source"]) == ("1", "epoch 1, the best of 1")
+
+
+def test_real_faces_are_the_last_row_and_none_below_themselves(folder):
+    last = table1_faces(folder).iloc[-1]
+    assert (last["model"], last[BELOW]) == (REAL_FACES, "0.0 ± 0.0")
+    assert last["source"] == "computed: the first 30 of training"
+
+
+def test_runs_of_other_parameters_are_counted_and_left_out(made_faces, folder, tmp_path):
+    shutil.copytree(folder, tmp_path / "results")
+    config = VAEConfig(num_visible=2304, num_hidden=11, num_z=3, epochs=1, batch_size=10)
+    settings = Fit(model="vae", model_config=config, seed=1, num_train=95, num_valid=5, num_samples=30)
+    _, path = fit(settings, made_faces, tmp_path / "other", runs=tmp_path / "runs", show=None)
+    shutil.copy(path, tmp_path / "results" / folder_of("vae"))
+    before, after = (table1_faces(one).set_index("model").loc["VAE"] for one in (folder, tmp_path / "results"))
+    assert after["seeds"] == "1 (and 1 of other parameters)" and after[OURS] == before[OURS]
+
+
+def test_without_files_the_paper_s_column_stands_alone(tmp_path):
+    table = table1_faces(tmp_path)
+    assert list(table["model"]) == list(PAPER_TFD)
+    assert set(table[OURS]) == set(table["source"]) == {"–"}
+
+
+def test_its_cells_are_traced_to_their_files(folder):
+    text = "\n".join(trace(["faces", "VAE", BELOW], folder))
+    assert "vae_FER-2013/seed0.json" in text and FACE_PEERS in text
+    assert "again: .venv/bin/python -m gan_repro.baselines vae --data FER-2013" in text
+    assert "again: .venv/bin/python -m gan_repro.baselines.peers --data FER-2013" in text
+    assert "table1_faces.PAPER_TFD" in trace(["faces", "DBN", PAPER], folder)[-1]
+    assert "No number of ours" in trace(["faces", "DBN", "ours, on TFD"], folder)[-1]
