@@ -10,7 +10,7 @@ import pandas as pd
 from gan_repro.paths import ORACLES, PEERS, RESULTS
 from gan_repro.records import Record, not_as_released
 from gan_repro.results import nats, read_results, record_paths
-from gan_repro.seeds import OTHERS, OURS, all_records, between_draws, is_lost, learned, records, records_of_other
+from gan_repro.seeds import OTHERS, OURS, between_draws, is_lost, learned, records, records_of_other
 
 # Table 1 of the paper, MNIST column: nats, and the standard error it states.
 PAPER_MNIST = {
@@ -64,13 +64,11 @@ def table1(results: Path = RESULTS) -> pd.DataFrame:
         if runs := records(results / folder):
             ours[model] = our_columns(runs, name, oracle)
             means[model] = mean_score([run["metrics"][name]["test"] for run in learned(runs)])
-            if left_out := len(all_records(results / folder)) - len(runs):
-                ours[model]["seeds"] += f" (and {left_out} of another length)"
+            ours[model]["seeds"] += left_out(results / folder, runs, "another length")
     for folder, model in OTHERS:
         if runs := records_of_other(results / folder):
             ours[model] = columns_of_other(runs, oracle)
-            if left_out := len(record_paths(results / folder)) - len(runs):
-                ours[model]["seeds"] += f" (and {left_out} of other parameters)"
+            ours[model]["seeds"] += left_out(results / folder, runs)
             means[model] = mean_score([run["metrics"]["test"] for run in runs])
     for model, score in peers(results).items():
         ours[model] = score_columns([score], oracle) | {"source": "computed in 12_more_models"}
@@ -88,6 +86,12 @@ def table1(results: Path = RESULTS) -> pd.DataFrame:
     columns = ["model", "paper", "ours", "sigma", "fine grid", "below real data", "seeds"]
     columns += ["between seeds", "between draws", "core-minutes", "verdict", "source"]
     return pd.DataFrame([{column: row.get(column, "–") for column in columns} for row in rows])
+
+
+def left_out(folder: Path, runs: list[Record], what: str = "other parameters") -> str:
+    """How many records of a folder are not among runs, in words that follow their number; empty where none is."""
+    number = len(record_paths(folder)) - len(runs)
+    return f" (and {number} of {what})" if number else ""
 
 
 def verdict(model: str, ours: dict[str, float]) -> str:

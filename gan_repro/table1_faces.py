@@ -12,9 +12,9 @@ from typing import Any
 import pandas as pd
 
 from gan_repro.paths import FACE_PEERS, REAL_FACES, RESULTS
-from gan_repro.results import nats, read_results, record_paths
+from gan_repro.results import nats, read_results
 from gan_repro.seeds import OTHERS, records_of_other
-from gan_repro.table1 import columns_of_other, score_columns
+from gan_repro.table1 import columns_of_other, left_out, score_columns
 
 FACES = "FER-2013"
 # Table 1 of the paper, TFD column: nats, and the standard error it states, over folds.
@@ -45,8 +45,7 @@ def table1_faces(results: Path = RESULTS) -> pd.DataFrame:
     for folder, model in OTHERS:
         if runs := records_of_other(results / folder_of(folder)):
             ours[model] = columns_of_other(runs) | below([run["metrics"]["test"] for run in runs], oracle)
-            if left_out := len(record_paths(results / folder_of(folder))) - len(runs):
-                ours[model]["seeds"] += f" (and {left_out} of other parameters)"
+            ours[model]["seeds"] += left_out(results / folder_of(folder), runs)
     for model, score in sorted(scores.items(), key=lambda item: item[0] == REAL_FACES):  # real faces last
         ours[model] = (
             score_columns([score], None) | below([score], oracle) | {"source": source(model, peers["parameters"])}

@@ -83,7 +83,7 @@ def not_recomputed(*, redraws: bool) -> list[str]:
     if quoted := [model for model in PAPER_MNIST if sources[model] == QUOTED]:
         lines.append(f"  table 1, {', '.join(quoted)}: quoted from the paper, nothing of ours to rerun yet")
     if others := [model for _, model in OTHERS if sources.get(model, QUOTED) != QUOTED]:
-        how = 'by `.venv/bin/python -m gan_repro.trace "table 1" "<row>" ours`: commands (up to an hour a seed)'
+        how = 'by `.venv/bin/python -m gan_repro.trace "table 1" "<row>" ours`: commands (up to 75 minutes a seed)'
         lines.append(f"  table 1, {', '.join(others)}: {how}")
     if computed := list(peers()):
         how = "remove results/peers/MNIST.json, then .venv/bin/python -m gan_repro.notebooks 12_more_models (minutes)"

@@ -131,6 +131,6 @@ def test_bad_words_are_one_sentence(words, message, made_faces, tmp_path, monkey
     assert not list(tmp_path.iterdir())
 
 
-def test_the_command_of_the_defaults_has_no_words(few_digits):
+def test_the_command_names_only_what_differs_from_the_defaults(few_digits):
     config = PeersConfig(num_train=len(few_digits.train), num_samples=60)
     assert command_for(config, few_digits).endswith("peers --data MNIST num_samples=60")
