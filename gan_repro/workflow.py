@@ -72,7 +72,7 @@ EXPERIMENTS = {  # the folders that these write to
 READS_OF_RECORD = {
     "09_dbn": ["results/search/dbn_MNIST.json"],
     "10_stacked_cae": ["results/search/stacked_cae_MNIST.json"],
-    "11_deep_gsn": [f"results/search/deep_gsn_MNIST{tried}.json" for tried in ("", "_equal_bits", "_chains")],
+    "11_deep_gsn": [f"results/search/deep_gsn{tried}.json" for tried in ("_MNIST", "_MNIST_equal_bits", "_chains")],
     "13_table1": [
         f"results/{FACE_PEERS}",
         *(f"results/{model}_FER-2013/seed0.json" for model in ("dbn", "stacked_cae")),

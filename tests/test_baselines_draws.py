@@ -5,11 +5,13 @@ import sys
 import pytest
 
 import gan_repro.baselines.draws
-from gan_repro.baselines.draws import WITH_CHAINS, main, settings_of
+from gan_repro.baselines.draws import main, settings_of
 from gan_repro.baselines.fit import MODELS, Fit, fit
 from gan_repro.baselines.gsn import GSNConfig
+from gan_repro.baselines.vae import VAEConfig
 from gan_repro.results import read_results
 
+WAYS = [{"num_chains": 1, "thin": 1}, {"num_chains": 60}]
 SETTINGS = Fit(
     model="deep_gsn",
     model_config=GSNConfig(num_hidden=10, epochs=2, lr=0.5, burn_in=3, thin=2, num_chains=20),
@@ -23,7 +25,7 @@ def folder(few_digits, tmp_path, monkeypatch):
     monkeypatch.setattr(gan_repro.baselines.draws, "RESULTS", tmp_path)
     monkeypatch.setattr(gan_repro.baselines.draws, "RUNS", tmp_path / "runs")
     monkeypatch.setitem(gan_repro.baselines.draws.DATA, "MNIST", lambda: few_digits)
-    monkeypatch.setitem(WITH_CHAINS, "deep_gsn", [{"num_chains": 1, "thin": 1}, {"num_chains": 60}])
+    monkeypatch.setattr(gan_repro.baselines.draws, "WAYS", WAYS)
     monkeypatch.setattr(sys, "argv", ["draws", "deep_gsn"])
     fit(SETTINGS, few_digits, tmp_path / "deep_gsn", runs=tmp_path / "runs" / "again", show=None)
     return tmp_path
@@ -35,11 +37,11 @@ def test_each_way_is_scored_on_the_net_of_record_which_is_not_trained_again(fold
 
     monkeypatch.setattr(MODELS["deep_gsn"][0], "train_epoch", never)
     main()
-    found = read_results(folder / "search" / "deep_gsn_MNIST_chains.json", "search")
+    found = read_results(folder / "search" / "deep_gsn_chains.json", "search")
     record = read_results(folder / "deep_gsn" / "seed0.json", "baseline")
     first, *others = found["tries"]
     assert first["changed"] == {"num_chains": 20} and first["validation"] == record["metrics"]["validation"]
-    assert [one["changed"] for one in others] == WITH_CHAINS["deep_gsn"]
+    assert [one["changed"] for one in others] == WAYS
     assert len({one["validation"]["authors"]["log_likelihood"] for one in found["tries"]}) == 3
     assert found["made_by"]["command"] == ".venv/bin/python -m gan_repro.baselines.draws deep_gsn"
 
@@ -52,5 +54,19 @@ def test_the_settings_of_a_record_are_those_of_its_run(folder):
 def test_without_a_record_there_is_one_sentence(folder):
     (folder / "deep_gsn" / "seed0.json").unlink()
     with pytest.raises(SystemExit, match=r"^there is no results file .*seed0\.json: run the notebook that makes it$"):
+        main()
+    assert not (folder / "search").exists()
+
+
+def test_a_model_without_chains_is_refused_with_the_reason(few_digits, folder, monkeypatch):
+    settings = Fit(
+        model="vae", model_config=VAEConfig(num_hidden=10, num_z=2, epochs=1), num_train=300, num_valid=50,
+        num_samples=60,
+    )  # fmt: skip
+    fit(settings, few_digits, folder / "vae", runs=folder / "runs" / "again", show=None)
+    monkeypatch.setattr(sys, "argv", ["draws", "vae"])
+    with pytest.raises(
+        SystemExit, match=r"^.*seed0\.json is of a vae, whose samples are independent: it has no chains$"
+    ):
         main()
     assert not (folder / "search").exists()

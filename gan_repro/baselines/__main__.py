@@ -36,7 +36,7 @@ def choice(search: Path, data: Images, words: list[str]) -> dict[str, Any]:
         raise ValueError(f"{relative(search)} was made on other data: search anew, or leave --chosen out")
     if not any(word.startswith("epochs=") for word in words):
         tried = found["budget"]["epochs"]
-        raise ValueError(f"--chosen wants epochs=N: those of the search, {tried} a try, are no length for a run")
+        raise ValueError(f"--chosen leaves the length open: add epochs=N (the search trained for {tried} a try)")
     return found["chosen"]
 
 
