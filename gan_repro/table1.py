@@ -142,7 +142,9 @@ def run_columns(metrics: list[dict[str, Any]], runs: list[Record], oracle: dict[
     over seeds; core-minutes: of a seed's training and validation, mean over seeds.
     """
     noise = [spread for scores in metrics if (spread := between_draws(scores)) is not None]
-    minutes = [run["seconds"] / 60 * run["sessions"][-1]["machine"]["threads"] for run in runs]
+    seconds = [run["seconds"] + run.get("stage_1", {"seconds": 0})["seconds"] for run in runs]
+    threads = [run["sessions"][-1]["machine"]["threads"] for run in runs]
+    minutes = [one / 60 * num for one, num in zip(seconds, threads, strict=True)]
     return score_columns([scores["test"] for scores in metrics], oracle) | {
         "between draws": f"{math.sqrt(statistics.fmean(s**2 for s in noise)):.1f}" if noise else "–",
         "core-minutes": f"{statistics.fmean(minutes):.0f}",

@@ -13,8 +13,8 @@ import pandas as pd
 
 from gan_repro.paths import FACE_PEERS, REAL_FACES, RESULTS
 from gan_repro.results import nats, read_results
-from gan_repro.seeds import OTHERS, records_of_other
-from gan_repro.table1 import columns_of_other, left_out, score_columns
+from gan_repro.seeds import OTHERS, learned, records, records_of_other
+from gan_repro.table1 import columns_of_other, left_out, our_columns, score_columns
 
 FACES = "FER-2013"
 # Table 1 of the paper, TFD column: nats, and the standard error it states, over folds.
@@ -24,6 +24,8 @@ PAPER_TFD = {
     "Deep GSN": (1890.0, 29.0),
     "Adversarial nets": (2057.0, 26.0),
 }
+# Of the face pair's records, results/faces/: which generator, and the row's name.
+ADVERSARIAL = (("G", "Adversarial nets"), ("ema", "Adversarial nets, averaged G"))
 NOT_PUBLIC = "not run: data not public"
 PAPER, OURS, BELOW = "paper, on TFD", f"ours, on {FACES}", "below real faces"
 
@@ -46,6 +48,10 @@ def table1_faces(results: Path = RESULTS) -> pd.DataFrame:
         if runs := records_of_other(results / folder_of(folder)):
             ours[model] = columns_of_other(runs) | below([run["metrics"]["test"] for run in runs], oracle)
             ours[model]["seeds"] += left_out(results / folder_of(folder), runs)
+    if runs := records(results / "faces"):
+        for name, model in ADVERSARIAL:
+            scores_of_runs = [run["metrics"][name]["test"] for run in learned(runs)]
+            ours[model] = our_columns(runs, name) | below(scores_of_runs, oracle)
     for model, score in sorted(scores.items(), key=lambda item: item[0] == REAL_FACES):  # real faces last
         ours[model] = (
             score_columns([score], None) | below([score], oracle) | {"source": source(model, peers["parameters"])}

@@ -17,7 +17,7 @@ from gan_repro.records import not_as_released, read_record
 from gan_repro.results import ResultsError, read_results, record_paths, relative
 from gan_repro.seeds import FOLDERS, OTHERS, OURS, is_lost, paths_of_other, paths_of_row
 from gan_repro.table1 import peers
-from gan_repro.table1_faces import BELOW, folder_of
+from gan_repro.table1_faces import ADVERSARIAL, BELOW, folder_of
 from gan_repro.tables import TABLES
 
 LABELS = {  # the columns that tell a table's rows apart
@@ -54,11 +54,9 @@ def files(name: str, label: str, column: str, results: Path = RESULTS) -> list[P
     if name == "table 1":
         ours = {model: results / folder for folder, _, model in OURS}
         others = {model: results / folder for folder, model in OTHERS}
-        of_runs = paths_of_row(ours[label]) if label in ours else []
+        of_runs = not_lost(paths_of_row(ours[label]), column) if label in ours else []
         if label in others:
             of_runs = paths_of_other(others[label])
-        if column != "seeds" and label in ours:  # which counts those in which G was lost, too
-            of_runs = [path for path in of_runs if not is_lost(read_record(path))] or of_runs
         if label in peers(results):
             of_runs = [results / PEERS]
         if not of_runs and column == "source":  # words of ours: quoted, or computed
@@ -68,9 +66,16 @@ def files(name: str, label: str, column: str, results: Path = RESULTS) -> list[P
     if name == "faces":
         others = {model: results / folder_of(folder) for folder, model in OTHERS}
         of_runs = paths_of_other(others[label]) if label in others else []
+        if label in {model for _, model in ADVERSARIAL}:
+            of_runs = not_lost(paths_of_row(results / "faces"), column)
         return of_runs + [results / FACE_PEERS] * (column == BELOW or not of_runs)
     listed = [path for folder in FOLDERS for path in record_paths(results / folder)]
     return [listed[list(rows(name, results)).index(label)]]
+
+
+def not_lost(paths: list[Path], column: str) -> list[Path]:
+    """Of the records of a row those that a column is made of; seeds counts those in which G was lost, too."""
+    return paths if column == "seeds" else [path for path in paths if not is_lost(read_record(path))] or paths
 
 
 def describe(path: Path) -> list[str]:

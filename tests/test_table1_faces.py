@@ -8,9 +8,12 @@ import pytest
 from gan_repro.baselines.fit import Fit, fit
 from gan_repro.baselines.peers import PeersConfig, score_peers
 from gan_repro.baselines.vae import VAEConfig
+from gan_repro.config import released
 from gan_repro.paths import FACE_PEERS, REAL_FACES
+from gan_repro.records import read_record, reproduce
 from gan_repro.results import nats, read_results
-from gan_repro.table1_faces import BELOW, NOT_PUBLIC, OURS, PAPER, PAPER_TFD, folder_of, table1_faces
+from gan_repro.table1 import our_columns
+from gan_repro.table1_faces import ADVERSARIAL, BELOW, NOT_PUBLIC, OURS, PAPER, PAPER_TFD, folder_of, table1_faces
 from gan_repro.trace import trace
 
 
@@ -24,6 +27,18 @@ def folder(made_faces, tmp_path_factory):
     few = PeersConfig(num_train=95, num_samples=30, num_components=3, mixture_size=2, kmeans_iterations=2)
     score_peers(few, made_faces, folder / FACE_PEERS, runs=folder / "runs")
     return folder
+
+
+@pytest.fixture(scope="module")
+def with_nets(made_faces, folder, tmp_path_factory):
+    """Likewise, and the face pair."""
+    results = shutil.copytree(folder, tmp_path_factory.mktemp("with_nets") / "results")
+    config = released(
+        "faces_stage_2", width=0.002, stage_1_epochs=1, max_epochs=2, num_train=95, num_valid=5, num_samples=30,
+        batch_size=10, score_every=1,
+    )  # fmt: skip
+    reproduce(config, made_faces, results / "faces", runs=results / "runs", show=None)
+    return results
 
 
 def test_no_row_has_a_number_of_ours_on_the_paper_s_faces(folder):
@@ -61,6 +76,22 @@ def test_runs_of_other_parameters_are_counted_and_left_out(made_faces, folder, t
     shutil.copy(path, tmp_path / "results" / folder_of("vae"))
     before, after = (table1_faces(one).set_index("model").loc["VAE"] for one in (folder, tmp_path / "results"))
     assert after["seeds"] == "1 (and 1 of other parameters)" and after[OURS] == before[OURS]
+
+
+def test_the_rows_of_the_face_pair_are_of_its_stage_2_and_cost_both_stages(with_nets):
+    table, record = table1_faces(with_nets).set_index("model"), read_record(with_nets / "faces" / "seed0.json")
+    for name, model in ADVERSARIAL:
+        row, scores = table.loc[model], record["metrics"][name]
+        of_folds = scores["test"]["authors"]
+        assert row[OURS] == nats(of_folds["log_likelihood"], of_folds["standard_error"])
+        assert row["source"].startswith(f"epoch {scores['epoch']}, the best of 2; not yet at the stopping rule")
+        assert row[BELOW] != "–" and row["between draws"] != "–"
+    assert table.loc["Adversarial nets", PAPER] == "2057 ± 26"
+    longer = {**record, "stage_1": record["stage_1"] | {"seconds": record["stage_1"]["seconds"] + 6000}}
+    before, after = (int(our_columns([run], "G")["core-minutes"]) for run in (record, longer))
+    assert after - before == 100 * record["sessions"][-1]["machine"]["threads"]
+    text = "\n".join(trace(["faces", "Adversarial nets", OURS], with_nets))
+    assert "faces/seed0.json" in text and "pair=faces_stage_2" in text and FACE_PEERS not in text
 
 
 def test_without_files_the_paper_s_column_stands_alone(tmp_path):
