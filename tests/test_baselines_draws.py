@@ -1,13 +1,16 @@
 """Other ways to draw from a run of record: of its own net, without training it again."""
 
 import sys
+from dataclasses import replace
 
 import pytest
+import torch
 
 import gan_repro.baselines.draws
-from gan_repro.baselines.draws import main, settings_of
-from gan_repro.baselines.fit import MODELS, Fit, fit
+from gan_repro.baselines.draws import main, settings_of, some_of
+from gan_repro.baselines.fit import MODELS, Fit, fit, locked_run, rng_for
 from gan_repro.baselines.gsn import GSNConfig
+from gan_repro.baselines.kept import in_words, read_kept, ways
 from gan_repro.baselines.vae import VAEConfig
 from gan_repro.results import read_results
 
@@ -31,19 +34,35 @@ def folder(few_digits, tmp_path, monkeypatch):
     return tmp_path
 
 
-def test_each_way_is_scored_on_the_net_of_record_which_is_not_trained_again(folder, monkeypatch):
+def test_each_way_is_scored_on_the_net_of_record_which_is_not_trained_again(folder, few_digits, monkeypatch):
     def never(*_):
         raise AssertionError("trained again")
 
     monkeypatch.setattr(MODELS["deep_gsn"][0], "train_epoch", never)
     main()
-    found = read_results(folder / "search" / "deep_gsn_chains.json", "search")
-    record = read_results(folder / "deep_gsn" / "seed0.json", "baseline")
-    first, *others = found["tries"]
-    assert first["changed"] == {"num_chains": 20} and first["validation"] == record["metrics"]["validation"]
-    assert [one["changed"] for one in others] == WAYS
-    assert len({one["validation"]["authors"]["log_likelihood"] for one in found["tries"]}) == 3
-    assert found["made_by"]["command"] == ".venv/bin/python -m gan_repro.baselines.draws deep_gsn"
+    path = folder / "draws" / "deep_gsn_seed0.json"
+    found, record = read_results(path, "draws"), read_results(folder / "deep_gsn" / "seed0.json", "baseline")
+    assert found["epoch"] == record["metrics"]["epoch"]
+    assert [one["changed"] for one in found["ways"]] == WAYS
+    assert found["made_by"]["command"] == ".venv/bin/python -m gan_repro.baselines.draws deep_gsn --seed 0"
+    with locked_run(SETTINGS, few_digits, folder / "runs" / "again", None) as fitter:
+        fitter.model.load_state_dict(fitter.best[1])
+        fitter.model.config = replace(SETTINGS.model_config, num_chains=60)
+        samples = fitter.model.draw(60, rng_for(0, "draw", 6))
+        assert found["ways"][1]["validation"] == fitter.validation_scores(samples)
+    assert ways(path).to_dict() == {
+        in_words(one["changed"]): f"{one['validation']['authors']['log_likelihood']:.1f}" for one in found["ways"]
+    }
+    kept = read_kept(path, "num_chains 60")  # all 60 are of different chains
+    assert kept.shape == (found["samples"]["count"], 784) == (50, 784)
+    assert torch.cdist(kept, samples).min(dim=1).values.max() < 0.1  # kept in eight bits
+
+
+def test_samples_that_are_kept_are_of_different_chains_where_there_are_enough():
+    rng = torch.Generator().manual_seed(0)
+    assert some_of(10_000, 1000, rng).max() < 1000  # the first of each chain
+    assert some_of(10_000, 10, rng).max() > 1000  # any
+    assert sorted(some_of(30, 100, rng)) == list(range(30))
 
 
 def test_the_settings_of_a_record_are_those_of_its_run(folder):
@@ -55,7 +74,7 @@ def test_without_a_record_there_is_one_sentence(folder):
     (folder / "deep_gsn" / "seed0.json").unlink()
     with pytest.raises(SystemExit, match=r"^there is no results file .*seed0\.json: run the notebook that makes it$"):
         main()
-    assert not (folder / "search").exists()
+    assert not (folder / "draws").exists()
 
 
 def test_a_model_without_chains_is_refused_with_the_reason(few_digits, folder, monkeypatch):
@@ -69,4 +88,4 @@ def test_a_model_without_chains_is_refused_with_the_reason(few_digits, folder, m
         SystemExit, match=r"^.*seed0\.json is of a vae, whose samples are independent: it has no chains$"
     ):
         main()
-    assert not (folder / "search").exists()
+    assert not (folder / "draws").exists()

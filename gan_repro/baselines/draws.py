@@ -1,30 +1,37 @@
 """What the way of drawing decides: the net of a record, drawn from along other numbers of chains.
 
-All ways are scored on validation images, as the tries of a search are, and no test image is looked at.
-`python -m gan_repro.baselines.draws deep_gsn` writes results/search/deep_gsn_chains.json, of the net of seed 0 in
-results/deep_gsn/, from the run's checkpoint in runs/again/; where there is none, the run is trained anew.
+Scored on validation images, by a draw of its own: that of a training chose the epoch. No test image is looked at.
+`python -m gan_repro.baselines.draws deep_gsn --seed 1` writes results/draws/deep_gsn_seed1.json, with samples beside
+it, from the checkpoint of that run in runs/again/; where there is none, the run is trained anew.
 """
 
 import argparse
 import sys
+import time
+from dataclasses import replace
+from hashlib import sha256
 from typing import Any
 
-from gan_repro.baselines.fit import DATA, MODELS, Fit
-from gan_repro.baselines.search import search
+import torch
+
+from gan_repro.baselines.fit import DATA, MODELS, Fit, locked_run, rng_for
+from gan_repro.baselines.kept import in_words
 from gan_repro.download import DataError
 from gan_repro.paths import RESULTS, RUNS
-from gan_repro.results import read_results, relative
+from gan_repro.results import read_results, relative, write_results, write_whole
+from gan_repro.scoring import REDRAWS
+from gan_repro.weights import pack_samples
 
 WAYS: list[dict[str, Any]] = [
     {
         "num_chains": 1,
         "burn_in": 1,
         "thin": 1,
-    },  # every step of one chain: the GSN authors' run_gsn.py, but for its start
-    {"num_chains": 10},
-    {"num_chains": 1000},
-    {"num_chains": 10_000},  # one sample of each: independent draws
+    },  # every step of one chain: authors' run_gsn.py, but for its start
+    *({"num_chains": number} for number in (10, 100, 1000)),
 ]
+DRAW = max(REDRAWS) + 1
+NUM_KEPT = 50
 
 
 def settings_of(record: dict[str, Any]) -> Fit:
@@ -33,35 +40,65 @@ def settings_of(record: dict[str, Any]) -> Fit:
     return Fit(**config | {"model_config": type(MODELS[config["model"]][1])(**config["model_config"])})
 
 
-def draws(folder: str) -> dict[str, Any]:
-    """Score all WAYS to draw from the net of seed 0 in a folder of results/, write what came of it, and return it.
+def draws(folder: str, seed: int) -> dict[str, Any]:
+    """Score all WAYS to draw from the net of a record in a folder of results/, write what came of it, and return it.
 
     Raises ValueError where its model does not draw along chains; ResultsError, DataError and RuntimeError as
     `fit.fit` does.
     """
-    path = RESULTS / folder / "seed0.json"
-    record = read_results(path, "baseline")
-    settings = settings_of(record)
+    record_path, path = RESULTS / folder / f"seed{seed}.json", RESULTS / "draws" / f"{folder}_seed{seed}.json"
+    record = read_results(record_path, "baseline")
+    settings, data = settings_of(record), DATA[record["data"]]()
     if not hasattr(settings.model_config, "num_chains"):
-        raise ValueError(f"{relative(path)} is of a {settings.model}, whose samples are independent: it has no chains")
-    return search(
-        settings,
-        DATA[record["data"]](),
-        RESULTS / "search" / f"{folder}_chains.json",
-        trainings=[{"num_chains": settings.model_config.num_chains}],
-        draws=WAYS,
-        runs=RUNS / "again",
-        command=f".venv/bin/python -m gan_repro.baselines.draws {folder}",
-    )
+        why = "whose samples are independent: it has no chains"
+        raise ValueError(f"{relative(record_path)} is of a {settings.model}, {why}")
+    ways, kept = [], {}
+    with locked_run(settings, data, RUNS / "again", print) as fitter:
+        fitter.train()
+        epoch, state = fitter.best
+        fitter.model.load_state_dict(state)
+        for changed in WAYS:
+            began = time.perf_counter()
+            fitter.model.config = config = replace(settings.model_config, **changed)
+            samples = fitter.draw(DRAW)
+            ways.append({"changed": changed, "validation": fitter.validation_scores(samples)})
+            ways[-1]["seconds"] = round(time.perf_counter() - began, 1)
+            kept[in_words(changed)] = samples[some_of(len(samples), config.num_chains, rng_for(seed, "kept"))]
+    beside = pack_samples(kept)
+    write_whole(path.with_suffix(".safetensors"), beside)
+    contents = {
+        "experiment": folder,
+        "data": record["data"],
+        "data_md5": data.md5,
+        "seed": seed,
+        "epoch": epoch,
+        "ways": ways,
+        "samples": {
+            "file": path.with_suffix(".safetensors").name,
+            "sha256": sha256(beside).hexdigest(),
+            "count": len(kept[in_words(WAYS[0])]),
+        },
+    }
+    command = f".venv/bin/python -m gan_repro.baselines.draws {folder} --seed {seed}"
+    return write_results(path, "draws", contents, command=command, trainer="gan_repro.baselines.fit")
+
+
+def some_of(num_samples: int, num_chains: int, rng: torch.Generator) -> torch.Tensor:
+    """Rows to keep of samples along chains: of NUM_KEPT different chains, so that they are independent, where there are
+    so many; else any."""
+    first = min(num_chains, num_samples)  # these are of one chain each: chains.along_chains
+    return torch.randperm(first if first >= NUM_KEPT else num_samples, generator=rng)[:NUM_KEPT]
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(
         prog="python -m gan_repro.baselines.draws", description="Score other ways to draw from the net of a record."
     )
-    parser.add_argument("folder", help="of results/, such as deep_gsn; its seed 0 is drawn from")
+    parser.add_argument("folder", help="of results/, such as deep_gsn")
+    parser.add_argument("--seed", type=int, default=0, help="of the record in it")
+    arguments = parser.parse_args()
     try:
-        draws(parser.parse_args().folder)
+        draws(arguments.folder, arguments.seed)
     except (ValueError, DataError, RuntimeError) as error:
         sys.exit(str(error))
 

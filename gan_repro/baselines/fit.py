@@ -191,8 +191,13 @@ class Fitter:
         """The validation scores of the best epoch."""
         return self.history[self.best[0] - 1]["validation"]
 
-    def validation_scores(self) -> dict[str, dict[str, float]]:
-        samples = self.model.draw(self.settings.num_samples, rng_for(self.settings.seed, "draw", VALIDATION_DRAW))
+    def draw(self, number: int) -> Tensor:
+        """Samples of the model as it stands, (num_samples, d); number: of the draw."""
+        return self.model.draw(self.settings.num_samples, rng_for(self.settings.seed, "draw", number))
+
+    def validation_scores(self, samples: Tensor | None = None) -> dict[str, dict[str, float]]:
+        """Of these samples; if there are none, of the draw that chooses the epoch."""
+        samples = self.draw(VALIDATION_DRAW) if samples is None else samples
         valid = self.data.valid[: self.settings.num_valid]
         return parzen_scores(valid, valid[:NUM_VALID_FOR_SIGMA], samples)
 
@@ -218,11 +223,8 @@ class Fitter:
         """Score the best epoch's model on the test images; write the record, and some samples beside it."""
         s, (epoch, state) = self.settings, self.best
         self.model.load_state_dict(state)
-        samples = self.model.draw(s.num_samples, rng_for(s.seed, "draw", TEST_DRAW))
-        redraws = []
-        for draw in REDRAWS:
-            drawn = self.model.draw(s.num_samples, rng_for(s.seed, "draw", draw))
-            redraws.append(scores_of_samples(self.data, drawn)["authors"]["log_likelihood"])
+        samples = self.draw(TEST_DRAW)
+        redraws = [scores_of_samples(self.data, self.draw(number))["authors"]["log_likelihood"] for number in REDRAWS]
         some = torch.randperm(len(samples), generator=rng_for(s.seed, "kept"))[:NUM_KEPT_SAMPLES]
         chains, mixing = self.follow_chains()
         kept, beside = pack_samples({"model": samples[some]} | chains), path.with_suffix(".safetensors")

@@ -1,4 +1,4 @@
-"""What is kept of the other models, as their notebooks show it: samples, a stretch of some chains, the search."""
+"""What is kept of the other models, as their notebooks show it: samples, a stretch of some chains, search and draws."""
 
 from pathlib import Path
 from typing import Any
@@ -11,12 +11,12 @@ from gan_repro.weights import kept_beside, unpack_samples
 
 
 def read_kept(path: Path, name: str = "model") -> Tensor:
-    """Samples beside the record at path, (n, d): "model", drawn at random from those of the test score; or "chain",
-    a stretch of some chains, step by step, chain after chain.
+    """Samples beside the file at path, (n, d): of a record "model", drawn at random from those of the test score, or
+    "chain", a stretch of some chains, step by step, chain after chain; of a file of draws those of a way, in words.
 
-    Raises ResultsError if the record or its samples cannot be read.
+    Raises ResultsError if the file or its samples cannot be read.
     """
-    kept = kept_beside(path, read_results(path, "baseline"))
+    kept = kept_beside(path, read_results(path))
     try:
         return unpack_samples(kept.read_bytes(), name)
     except ValueError as error:
@@ -36,6 +36,12 @@ def tries(path: Path) -> pd.DataFrame:
             row["validation"] = f"{one['validation']['authors']['log_likelihood']:.1f}"
         rows.append(row | {"best epoch": one.get("epoch", "–")})
     return pd.DataFrame(rows)
+
+
+def ways(path: Path) -> "pd.Series[str]":
+    """Validation scores, in nats, of ways to draw from one net, by the ways in words. Raises ResultsError likewise."""
+    scores = {in_words(one["changed"]): one["validation"]["authors"] for one in read_results(path, "draws")["ways"]}
+    return pd.Series({way: f"{score['log_likelihood']:.1f}" for way, score in scores.items()})
 
 
 def chosen(path: Path) -> str:

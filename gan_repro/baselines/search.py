@@ -57,12 +57,10 @@ def search(
     draws: list[dict[str, Any]],
     runs: Path = RUNS,
     show: Callable[[str], None] | None = print,
-    command: str | None = None,
 ) -> dict[str, Any]:
     """Try all, write what came of it to path, and return it.
 
-    settings: what the tries have in common; the epochs of its model_config are the budget. command: what makes the file
-    again, where that is not this module. A training that fails (a
+    settings: what the tries have in common; the epochs of its model_config are the budget. A training that fails (a
     weight not finite) is listed with the reason in place of a score. Raises as `fit.fit` does, and RuntimeError if all
     trainings fail.
     """
@@ -107,7 +105,7 @@ def search(
         "tries": tries,
         "chosen": chosen,
     }
-    command = command or f".venv/bin/python -m gan_repro.baselines.search {settings.model} --data {data_name(data)}"
+    command = f".venv/bin/python -m gan_repro.baselines.search {settings.model} --data {data_name(data)}"
     return write_results(path, "search", contents, command=command, trainer="gan_repro.baselines.fit")
 
 
