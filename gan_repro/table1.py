@@ -72,6 +72,7 @@ def table1(results: Path = RESULTS) -> pd.DataFrame:
             means[model] = mean_score([run["metrics"]["test"] for run in runs])
     for model, score in peers(results).items():
         ours[model] = score_columns([score], oracle) | {"source": "computed in 12_more_models"}
+        ours[model] |= {"core-minutes": minutes_of_peer(peers_file(results / PEERS), model)}
     rows = []
     for model in [*PAPER_MNIST, *(model for model in ours if model not in PAPER_MNIST)]:
         row = {"model": model}
@@ -172,8 +173,20 @@ def score_columns(scores: list[dict[str, Any]], oracle: dict[str, Any] | None) -
 
 def peers(results: Path = RESULTS) -> dict[str, dict[str, Any]]:
     """Test scores of models without a net, by their rows' names, as 12_more_models wrote them."""
-    path = results / PEERS
-    return read_results(path, "scores")["scores"] if path.exists() else {}
+    return peers_file(results / PEERS).get("scores", {})
+
+
+def peers_file(path: Path) -> dict[str, Any]:
+    """What baselines/peers.py wrote; empty if it has not."""
+    return read_results(path, "scores") if path.exists() else {}
+
+
+def minutes_of_peer(record: dict[str, Any], model: str) -> str:
+    """Core-minutes that a model without a net took, in words; a dash where none were noted, as of real data."""
+    if model not in (seconds := record.get("seconds", {})):
+        return "–"
+    minutes = seconds[model] / 60 * record["made_by"]["machine"]["threads"]
+    return f"{minutes:.0f}" if minutes >= 1 else "under 1"
 
 
 def oracles(results: Path = RESULTS) -> dict[str, Any] | None:

@@ -12,9 +12,9 @@ from typing import Any
 import pandas as pd
 
 from gan_repro.paths import FACE_PEERS, REAL_FACES, RESULTS
-from gan_repro.results import nats, read_results
+from gan_repro.results import nats
 from gan_repro.seeds import OTHERS, learned, records, records_of_other
-from gan_repro.table1 import columns_of_other, left_out, our_columns, score_columns
+from gan_repro.table1 import columns_of_other, left_out, minutes_of_peer, our_columns, peers_file, score_columns
 
 FACES = "FER-2013"
 # Table 1 of the paper, TFD column: nats, and the standard error it states, over folds.
@@ -53,9 +53,8 @@ def table1_faces(results: Path = RESULTS) -> pd.DataFrame:
             scores_of_runs = [run["metrics"][name]["test"] for run in learned(runs)]
             ours[model] = our_columns(runs, name) | below(scores_of_runs, oracle)
     for model, score in sorted(scores.items(), key=lambda item: item[0] == REAL_FACES):  # real faces last
-        ours[model] = (
-            score_columns([score], None) | below([score], oracle) | {"source": source(model, peers["parameters"])}
-        )
+        ours[model] = score_columns([score], None) | below([score], oracle)
+        ours[model] |= {"source": source(model, peers["parameters"]), "core-minutes": minutes_of_peer(peers, model)}
     rows = []
     for model in [*PAPER_TFD, *(model for model in ours if model not in PAPER_TFD)]:
         row = {"model": model} | ours.get(model, {})
@@ -91,5 +90,4 @@ def source(model: str, parameters: dict[str, Any]) -> str:
 def face_peers(results: Path = RESULTS) -> dict[str, Any]:
     """The scores on faces of models without a net and of real faces, as baselines/peers.py wrote them; empty if it has
     not."""
-    path = results / FACE_PEERS
-    return read_results(path, "scores") if path.exists() else {}
+    return peers_file(results / FACE_PEERS)

@@ -23,7 +23,7 @@ FEW = PeersConfig(
 def test_k_means_centres_are_means_of_the_images_nearest_to_them(few_digits):
     x = to_unit(few_digits.train[:300])
     converged = PeersConfig(**vars(FEW) | {"kmeans_iterations": 100})
-    centres = make_peers(converged, x)["k-means centres"].float()
+    centres = make_peers(converged, x)[0]["k-means centres"].float()
     nearest = torch.cdist(x, centres).argmin(dim=1)
     assert set(nearest.tolist()) == set(range(60))
     for i, centre in enumerate(centres):
@@ -33,7 +33,7 @@ def test_k_means_centres_are_means_of_the_images_nearest_to_them(few_digits):
 def test_gaussians_and_mixture_have_the_moments_of_the_images(few_digits):
     x = to_unit(few_digits.train[:300])
     many = PeersConfig(**vars(FEW) | {"num_samples": 300, "kmeans_iterations": 1})
-    drawn = make_peers(many, x)
+    drawn, _ = make_peers(many, x)
     principal = torch.linalg.eigvalsh(torch.cov(x.T))[-4:]
     for name in ("Gaussian, diagonal", "Gaussian, full covariance", "Gaussian, principal components"):
         assert_close(drawn[name].mean(dim=0), x.mean(dim=0), atol=0.11, rtol=0)  # 300 draws: 0.5 / sqrt(300) is 0.03
@@ -51,8 +51,8 @@ def test_gaussians_and_mixture_have_the_moments_of_the_images(few_digits):
 def test_digits_are_scored_by_table_1_s_protocol_and_the_file_is_read_again(few_digits, tmp_path):
     path, told = tmp_path / "peers" / "MNIST.json", []
     record, where = score_peers(FEW, few_digits, path, runs=tmp_path / "runs", show=told.append)
-    made = make_peers(FEW, to_unit(few_digits.train[:300]))
-    assert where == path and list(record["scores"]) == list(made) and REAL_FACES not in made
+    made, _ = make_peers(FEW, to_unit(few_digits.train[:300]))
+    assert where == path and list(record["scores"]) == list(made) == list(record["seconds"]) and REAL_FACES not in made
     name = "Gaussian, diagonal"
     assert record["scores"][name] == parzen_scores(few_digits.test, few_digits.valid[:NUM_VALID_FOR_SIGMA], made[name])
     kept = unpack_samples(path.with_suffix(".safetensors").read_bytes(), name)

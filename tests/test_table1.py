@@ -8,7 +8,7 @@ from gan_repro.baselines.fit import Fit, fit
 from gan_repro.baselines.vae import VAEConfig
 from gan_repro.paths import PEERS
 from gan_repro.results import nats, read_results, write_results
-from gan_repro.table1 import PAPER_MNIST, QUOTED, table1, verdict
+from gan_repro.table1 import PAPER_MNIST, QUOTED, minutes_of_peer, table1, verdict
 from gan_repro.trace import trace
 
 
@@ -52,6 +52,12 @@ def test_scores_without_a_training_have_a_row_of_their_own_and_no_spread_over_se
     assert (row["ours"], row["sigma"], row["fine grid"]) == ("12.3 ± 0.6", "0.2000", "13.0 ± 0.6")
     assert (row["seeds"], row["between seeds"], row["core-minutes"]) == ("–", "–", "–")
     assert row["source"] == "computed in 12_more_models"
+
+
+def test_the_minutes_of_a_model_without_a_net_are_those_of_all_its_threads():
+    record = {"seconds": {"k-means": 90.0, "Gaussian": 2.0}, "made_by": {"machine": {"threads": 2}}}
+    assert [minutes_of_peer(record, name) for name in ("k-means", "Gaussian", "real")] == ["3", "under 1", "–"]
+    assert minutes_of_peer({"made_by": record["made_by"]}, "k-means") == "–"  # from before they were noted
 
 
 def test_what_is_not_there_is_quoted(folder):

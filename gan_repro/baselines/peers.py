@@ -7,6 +7,7 @@ mixture are scikit-learn's; the draws of the other Gaussians are in gan_repro/ga
 
 import argparse
 import sys
+import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from hashlib import sha256
@@ -50,22 +51,39 @@ class PeersConfig:
                 raise ValueError(f"{name} is {number}: there cannot be more {what} than images, {self.num_train}")
 
 
-def make_peers(config: PeersConfig, x: Tensor) -> dict[str, Tensor]:
-    """The sets by their rows' names, (num_samples, d) each, not clipped. x: (num_train, d) in [0, 1]."""
+def make_peers(config: PeersConfig, x: Tensor) -> tuple[dict[str, Tensor], dict[str, float]]:
+    """The sets by their rows' names, (num_samples, d) each, not clipped; and the seconds that each took, fit and draws.
+
+    x: (num_train, d) in [0, 1].
+    """
+    generator = torch.Generator().manual_seed(config.seed)
+    how: dict[str, Callable[[], Tensor]] = {  # in this order, in which they use the generator
+        "k-means centres": lambda: k_means_centres(config, x),
+        "Gaussian, diagonal": lambda: diagonal_draws(x, config.num_samples, generator),
+        "Gaussian, full covariance": lambda: gaussian_draws(x, config.num_samples, generator),
+        "Gaussian, principal components": lambda: gaussian_draws(
+            x, config.num_samples, generator, num_components=config.num_components
+        ),
+        "Gaussian mixture": lambda: mixture_draws(config, x),
+    }
+    made, seconds = {}, {}
+    for name, make in how.items():
+        began = time.perf_counter()
+        made[name] = make()
+        seconds[name] = round(time.perf_counter() - began, 1)
+    return made, seconds
+
+
+def k_means_centres(config: PeersConfig, x: Tensor) -> Tensor:
     from sklearn.cluster import KMeans  # here, since it takes seconds
 
-    c, generator = config, torch.Generator().manual_seed(config.seed)
-    k_means = KMeans(c.num_samples, init="random", n_init=1, max_iter=c.kmeans_iterations, random_state=c.seed).fit(x)
-    noise = torch.randn(c.num_samples, x.shape[1], generator=generator)
-    return {
-        "k-means centres": torch.from_numpy(k_means.cluster_centers_),
-        "Gaussian, diagonal": x.mean(dim=0) + x.std(dim=0) * noise,
-        "Gaussian, full covariance": gaussian_draws(x, c.num_samples, generator),
-        "Gaussian, principal components": gaussian_draws(
-            x, c.num_samples, generator, num_components=c.num_components
-        ),
-        "Gaussian mixture": mixture_draws(config, x),
-    }  # fmt: skip
+    c = config
+    k_means = KMeans(c.num_samples, init="random", n_init=1, max_iter=c.kmeans_iterations, random_state=c.seed)
+    return torch.from_numpy(k_means.fit(x).cluster_centers_)
+
+
+def diagonal_draws(x: Tensor, num_samples: int, generator: torch.Generator) -> Tensor:
+    return x.mean(dim=0) + x.std(dim=0) * torch.randn(num_samples, x.shape[1], generator=generator)
 
 
 def mixture_draws(config: PeersConfig, x: Tensor) -> Tensor:
@@ -113,7 +131,7 @@ def score_peers(
         show(f"{relative(path)}: finished file found")
         return record, path
     x = to_unit(data.train[: config.num_train])
-    made = make_peers(config, x)
+    made, seconds = make_peers(config, x)
     if isinstance(data, Faces):
         made[REAL_FACES] = x[: config.num_samples]
     scores = {name: scores_of_samples(data, drawn) for name, drawn in made.items()}
@@ -121,7 +139,7 @@ def score_peers(
     kept, beside = pack_samples({name: drawn[some] for name, drawn in made.items()}), path.with_suffix(".safetensors")
     write_whole(beside, kept)
     samples = {"file": beside.name, "sha256": sha256(kept).hexdigest(), "count": len(some)}
-    contents = {"scores": scores, "plus_minus": plus_minus(data), "samples": samples} | made_of
+    contents = {"scores": scores, "seconds": seconds, "plus_minus": plus_minus(data), "samples": samples} | made_of
     return write_results(path, "scores", contents, command=command_for(config, data)), path
 
 
