@@ -72,3 +72,12 @@ def train_adversarial_nets(data: Tensor, rng: torch.Generator, *, num_steps: int
         for schedule in falling:
             schedule.step()
     return G.requires_grad_(False)
+
+
+def samples_of_adversarial_nets(
+    data: Tensor, rng: torch.Generator, *, num_steps: int, num_nets: int = 5, num_samples: int = 2000
+) -> list[Tensor]:
+    """Samples, (num_samples, 2), of each G of several trainings that differ in their random numbers alone: what one G
+    has off the curve is partly chance."""
+    nets = [train_adversarial_nets(data, rng, num_steps=num_steps) for _ in range(num_nets)]
+    return [G(torch.randn(num_samples, 1, generator=rng)) for G in nets]
