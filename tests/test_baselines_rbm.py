@@ -122,6 +122,22 @@ def test_chains_are_sampled_as_the_configuration_says(monkeypatch):
     assert len(drawn.unique(dim=0)) <= 8  # images of the top layer's three binary units, passed down as means
 
 
+def test_chains_of_an_rbm_begin_where_those_of_its_training_stand(monkeypatch):
+    rbm = DBN(DBNConfig(num_visible=4, layers=(5,), batch_size=3), torch.Generator().manual_seed(0))
+    dbn = DBN(DBNConfig(num_visible=4, layers=(5, 3), batch_size=3), torch.Generator().manual_seed(0))
+    began = []
+    for model in (rbm, dbn):
+        monkeypatch.setattr(model.rbms[-1], "gibbs", lambda v, rng, number: began.append(v) or v)
+    rbm.train_epoch(BARS, 0, torch.Generator().manual_seed(0))
+    began.clear()
+    rbm.start_chains(5, torch.Generator().manual_seed(1))(1)
+    assert_close(began.pop(), rbm.chain0[[0, 1, 2, 0, 1]])
+    for seed in (1, 2):  # a DBN's, on hidden units, at random bits
+        dbn.start_chains(200, torch.Generator().manual_seed(seed))(1)
+    first, second = began
+    assert not first.equal(second) and 0.4 < first.mean() < 0.6
+
+
 def test_means_are_passed_down_or_hidden_units_drawn_with_these_means():
     config = DBNConfig(num_visible=4, layers=(3, 2))
     model, v = DBN(config, torch.Generator().manual_seed(0)), torch.tensor([[0.2, 0.5, 0.9]])

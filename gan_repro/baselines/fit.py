@@ -37,7 +37,6 @@ from gan_repro.tfd import load_tfd
 from gan_repro.training import lock, score_of
 from gan_repro.weights import kept_beside, pack_samples
 
-RECIPE = 1  # to be raised where the same parameters begin to mean other draws or formulas
 MODELS = {  # class and configuration
     "rbm": (DBN, DBNConfig(layers=(1000,), epochs=30)),
     "dbn": (DBN, DBNConfig()),
@@ -45,6 +44,8 @@ MODELS = {  # class and configuration
     "deep_gsn": (GSN, GSNConfig()),
     "vae": (VAE, VAEConfig()),
 }
+# Raised where the same parameters begin to mean other draws or formulas. (rbm, 2: its chains begin elsewhere.)
+RECIPES = dict.fromkeys(MODELS, 1) | {"rbm": 2}
 DATA = {"MNIST": load_mnist, "FER-2013": load_fer2013, "TFD": load_tfd}  # what a command may name
 FIXED = frozenset({"model", "model_config", "num_visible"})  # by the model's name and the data: no words of a command
 PURPOSES = {"weights": 0, "epoch": 1, "draw": 2, "kept": 3, "chain": 4}
@@ -79,7 +80,8 @@ class Fit:
 
     def identity(self, data_md5: dict[str, str]) -> str:
         """12 hexadecimal digits that change with all that decides the result but the code."""
-        return hashlib.sha256(json.dumps([RECIPE, asdict(self), data_md5], sort_keys=True).encode()).hexdigest()[:12]
+        decides = [RECIPES[self.model], asdict(self), data_md5]
+        return hashlib.sha256(json.dumps(decides, sort_keys=True).encode()).hexdigest()[:12]
 
 
 def rng_for(seed: int, purpose: str, number: int = 0) -> torch.Generator:
@@ -232,7 +234,7 @@ class Fitter:
             "experiment": s.model,
             "config": asdict(s),
             "seed": s.seed,
-            "recipe": RECIPE,
+            "recipe": RECIPES[s.model],
             "identity": s.identity(self.data.md5),
             "data": data_name(self.data),
             "data_md5": self.data.md5,
