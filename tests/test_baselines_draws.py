@@ -7,12 +7,13 @@ import pytest
 import torch
 
 import gan_repro.baselines.draws
+import gan_repro.baselines.fit
 from gan_repro.baselines.draws import main, settings_of, some_of
 from gan_repro.baselines.fit import MODELS, Fit, fit, locked_run, rng_for
 from gan_repro.baselines.gsn import GSNConfig
 from gan_repro.baselines.kept import in_words, read_kept, ways
 from gan_repro.baselines.vae import VAEConfig
-from gan_repro.results import read_results
+from gan_repro.results import read_results, write_results
 
 WAYS = [{"num_chains": 1, "thin": 1}, {"num_chains": 60}]
 SETTINGS = Fit(
@@ -56,6 +57,21 @@ def test_each_way_is_scored_on_the_net_of_record_which_is_not_trained_again(fold
     kept = read_kept(path, "num_chains 60")  # all 60 are of different chains
     assert kept.shape == (found["samples"]["count"], 784) == (50, 784)
     assert torch.cdist(kept, samples).min(dim=1).values.max() < 0.1  # kept in eight bits
+
+
+def test_a_net_that_is_not_the_record_s_is_said_or_refused(folder, few_digits, monkeypatch, capsys):
+    main()
+    assert "another net" not in capsys.readouterr().out
+    path = folder / "deep_gsn" / "seed0.json"
+    record = read_results(path, "baseline")
+    del record["made_by"], record["checksum"], record["schema"], record["kind"]
+    record["metrics"]["validation"]["authors"]["log_likelihood"] += 1
+    write_results(path, "baseline", record, command="fit")
+    main()
+    assert "trained anew, not to the bits of" in capsys.readouterr().out
+    monkeypatch.setitem(gan_repro.baselines.fit.RECIPES, "deep_gsn", 9)
+    with pytest.raises(SystemExit, match=r"seed0\.json is of other data or of an older recipe: make it anew first$"):
+        main()
 
 
 def test_samples_that_are_kept_are_of_different_chains_where_there_are_enough():

@@ -80,15 +80,17 @@ class DBN(nn.Module):
 
     def start_chains(self, num_chains: int, rng: torch.Generator) -> chains.Advance:
         """Chains in the top RBM. They begin at random bits; an RBM's, which are chains in the image itself, where its
-        training's chains stand, since in its last epochs hardly one that begins at random bits comes to a digit.
+        persistent chains stand (more than there are begin at the same ones again), since a chain that begins at random
+        bits of an image takes very long to come to a digit. (Of CD, whose chains stand by the data: at random bits.)
 
         A sample is the mean of the pixels given binary hidden units of the top RBM: those are drawn, and what lies
         below them is a mean-field pass down, or draws hidden units as well (mean_field).
         """
         top = self.rbms[-1]
-        v = torch.bernoulli(torch.full((num_chains, top.visible_bias.numel()), 0.5), generator=rng)
-        if len(self.rbms) == 1:
-            v = self.chain0[torch.arange(num_chains) % len(self.chain0)]  # again and again where more are wanted
+        if len(self.rbms) == 1 and self.config.persistent:
+            v = self.chain0[torch.arange(num_chains) % len(self.chain0)]
+        else:
+            v = torch.bernoulli(torch.full((num_chains, top.visible_bias.numel()), 0.5), generator=rng)
 
         @torch.no_grad()
         def advance(steps: int) -> Tensor:

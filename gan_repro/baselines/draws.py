@@ -43,8 +43,9 @@ def settings_of(record: dict[str, Any]) -> Fit:
 def draws(folder: str, seed: int) -> dict[str, Any]:
     """Score all WAYS to draw from the net of a record in a folder of results/, write what came of it, and return it.
 
-    Raises ValueError where its model does not draw along chains; ResultsError, DataError and RuntimeError as
-    `fit.fit` does.
+    A net that is trained anew, on another machine or by other code, may be another: that is said. Raises ValueError
+    where its model does not draw along chains, or the record is of other data or of an older recipe; ResultsError,
+    DataError and RuntimeError as `fit.fit` does.
     """
     record_path, path = RESULTS / folder / f"seed{seed}.json", RESULTS / "draws" / f"{folder}_seed{seed}.json"
     record = read_results(record_path, "baseline")
@@ -52,10 +53,14 @@ def draws(folder: str, seed: int) -> dict[str, Any]:
     if not hasattr(settings.model_config, "num_chains"):
         why = "whose samples are independent: it has no chains"
         raise ValueError(f"{relative(record_path)} is of a {settings.model}, {why}")
+    if settings.identity(data.md5) != record["identity"]:
+        raise ValueError(f"{relative(record_path)} is of other data or of an older recipe: make it anew first")
     ways, kept = [], {}
     with locked_run(settings, data, RUNS / "again", print) as fitter:
         fitter.train()
         epoch, state = fitter.best
+        if fitter.best_scores() != record["metrics"]["validation"]:
+            print(f"trained anew, not to the bits of {relative(record_path)}: the draws are of another net")
         fitter.model.load_state_dict(state)
         for changed in WAYS:
             began = time.perf_counter()
