@@ -25,6 +25,13 @@ def records_of(model: str, num_seeds: int) -> list[str]:
     return [f"{model}/seed{seed}.{ending}" for seed in range(num_seeds) for ending in ("json", "safetensors")]
 
 
+def draws_of(model: str, num_seeds: int = 1) -> list[str]:
+    """The files of other ways to draw from the nets of a model's runs of record."""
+    return [
+        f"results/draws/{model}_seed{seed}.{ending}" for seed in range(num_seeds) for ending in ("json", "safetensors")
+    ]
+
+
 # Below the results folder of the settings.
 RECORD = records_of("mnist", 1)
 WRITES = {  # of 09 to 11 the seeds that their num_seeds has in every settings
@@ -70,12 +77,18 @@ EXPERIMENTS = {  # the folders that these write to
 }
 # From the repository root, whatever the settings: no workflow makes these.
 READS_OF_RECORD = {
-    "09_dbn": ["results/search/dbn_MNIST.json"],
-    "10_stacked_cae": ["results/search/stacked_cae_MNIST.json"],
-    "11_deep_gsn": [f"results/search/deep_gsn{tried}.json" for tried in ("_MNIST", "_MNIST_equal_bits", "_chains")],
+    "08_parzen_window": [
+        f"results/{file}" for model in ("dbn", "stacked_cae", "deep_gsn", "rbm", "vae") for file in records_of(model, 1)
+    ],
+    "09_dbn": ["results/search/dbn_MNIST.json", *draws_of("dbn")],
+    "10_stacked_cae": ["results/search/stacked_cae_MNIST.json", *draws_of("stacked_cae")],
+    "11_deep_gsn": [
+        *(f"results/search/deep_gsn_MNIST{tried}.json" for tried in ("", "_equal_bits")),
+        *draws_of("deep_gsn", 3),
+    ],
     "13_table1": [
         f"results/{FACE_PEERS}",
-        *(f"results/{model}_FER-2013/seed0.json" for model in ("dbn", "stacked_cae")),
+        *(f"results/{model}_FER-2013/seed0.json" for model in ("dbn", "stacked_cae", "deep_gsn")),
     ],
     "14_table2": ["results/bench.json"],
 }
