@@ -23,11 +23,11 @@ QUOTED = "quoted from the paper, not yet rerun"
 CLOSE = 15.0  # nats from the paper's value that still count as close; ours
 # What is known of why a row is not reproduced, by the side on which it misses; the notebook named shows it.
 REASONS = {
-    ("DBN", "above"): "why is open: training and the kind of sample each move it by more (09_dbn)",
+    ("DBN", "above"): "why is open: drawn along one chain it loses more than half of that (09_dbn)",
     ("Stacked CAE", "above"): (
         "its settings were not found; a third of the noise in its walk costs more than that (10_stacked_cae)"
     ),
-    ("Deep GSN", "above"): "why is open: how many chains samples come from moves it by more (11_deep_gsn)",
+    ("Deep GSN", "above"): "why is open: along one chain, as its authors drew, it loses more than that (11_deep_gsn)",
     ("Adversarial nets", "below"): "likely the length of the run, and the noise of its last steps (13_table1)",
 }
 

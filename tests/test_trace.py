@@ -15,7 +15,7 @@ from gan_repro.trace import LABELS, NOT_OURS, TraceError, files, rows, trace
 
 FILES = [f"{folder}/{path.name}" for folder in FOLDERS for path in record_paths(RESULTS / folder)]
 FILES += ["parzen/oracles.json", "parzen/by_num_samples.json", "bench.json"]
-FILES += ["peers/FER-2013.json", "dbn_FER-2013/seed0.json", "stacked_cae_FER-2013/seed0.json"]
+FILES += ["peers/FER-2013.json", *(f"{model}_FER-2013/seed0.json" for model in ("dbn", "stacked_cae", "deep_gsn"))]
 
 
 @pytest.fixture
