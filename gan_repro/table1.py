@@ -70,9 +70,10 @@ def table1(results: Path = RESULTS) -> pd.DataFrame:
             ours[model] = columns_of_other(runs, oracle)
             ours[model]["seeds"] += left_out(results / folder, runs)
             means[model] = mean_score([run["metrics"]["test"] for run in runs])
-    for model, score in peers(results).items():
+    in_file = peers_file(results / PEERS)
+    for model, score in in_file.get("scores", {}).items():
         ours[model] = score_columns([score], oracle) | {"source": "computed in 12_more_models"}
-        ours[model] |= {"core-minutes": minutes_of_peer(peers_file(results / PEERS), model)}
+        ours[model] |= {"core-minutes": minutes_of_peer(in_file, model)}
     rows = []
     for model in [*PAPER_MNIST, *(model for model in ours if model not in PAPER_MNIST)]:
         row = {"model": model}
@@ -140,12 +141,15 @@ def run_columns(metrics: list[dict[str, Any]], runs: list[Record], oracle: dict[
     """`score_columns` of the runs' test scores, and what only runs have.
 
     between draws: standard deviation of one model's score between draws of its 10,000 samples, the root mean square
-    over seeds; core-minutes: of a seed's training and validation, mean over seeds.
+    over seeds; core-minutes: of a seed's training and validation, of both stages where there are two, mean over seeds.
     """
     noise = [spread for scores in metrics if (spread := between_draws(scores)) is not None]
-    seconds = [run["seconds"] + run.get("stage_1", {"seconds": 0})["seconds"] for run in runs]
-    threads = [run["sessions"][-1]["machine"]["threads"] for run in runs]
-    minutes = [one / 60 * num for one, num in zip(seconds, threads, strict=True)]
+    minutes = [
+        (run["seconds"] + run.get("stage_1", {"seconds": 0})["seconds"])
+        / 60
+        * run["sessions"][-1]["machine"]["threads"]
+        for run in runs
+    ]
     return score_columns([scores["test"] for scores in metrics], oracle) | {
         "between draws": f"{math.sqrt(statistics.fmean(s**2 for s in noise)):.1f}" if noise else "–",
         "core-minutes": f"{statistics.fmean(minutes):.0f}",

@@ -23,11 +23,7 @@ from gan_repro.scoring import REDRAWS
 from gan_repro.weights import pack_samples
 
 WAYS: list[dict[str, Any]] = [
-    {
-        "num_chains": 1,
-        "burn_in": 1,
-        "thin": 1,
-    },  # every step of one chain: authors' run_gsn.py, but for its start
+    {"num_chains": 1, "burn_in": 1, "thin": 1},  # every step is a sample: authors' run_gsn.py, but for its start
     *({"num_chains": number} for number in (10, 100, 1000)),
 ]
 DRAW = max(REDRAWS) + 1
