@@ -9,7 +9,6 @@ import shlex
 import sys
 from collections.abc import Callable
 from dataclasses import asdict, replace
-from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -26,10 +25,10 @@ from gan_repro.models import Generator
 from gan_repro.pairs import Images, make_generator
 from gan_repro.paths import RESULTS, RUNS
 from gan_repro.provenance import changed_since
-from gan_repro.results import ResultsError, damaged, read_results, record_paths, relative, write_results, write_whole
+from gan_repro.results import ResultsError, damaged, read_results, record_paths, relative, write_results
 from gan_repro.scoring import REDRAWS, TEST_DRAW, draw_samples, scores_on_test_set
 from gan_repro.training import RECIPE, Best, Run, train
-from gan_repro.weights import PRECISION, kept_beside, pack, pack_samples, unpack, unpack_samples
+from gan_repro.weights import PRECISION, kept_beside, pack, pack_samples, unpack, unpack_samples, write_beside
 
 NUM_KEPT_SAMPLES = 1000  # of the pairs whose weights are too large for this repository
 Record = dict[str, Any]  # the contents of a results file of the kind "run": results_schema.json
@@ -124,20 +123,16 @@ def may_replace(path: Path, config: TrainingConfig, data_md5: dict[str, str]) ->
 
 def write_record(run: Run, data: Images, path: Path, *, experiment: str) -> Record:
     """Score the best generators of a run on the test set; write the record to `path`, and what it keeps beside it."""
-    config, beside = run.config, path.with_suffix(".safetensors")
+    config = run.config
     if config.pair == "mnist":
         kept = pack({name: best.weights for name, best in run.best.items()})
         generators = {name: unpack(kept, config, name) for name in run.best}
-        facts = {"weights": {"precision": PRECISION}}
+        what, fact = "weights", {"precision": PRECISION}
     else:  # whose weights are a third of a gigabyte: fair draws are kept instead
         generators = {name: with_weights(best.weights, config) for name, best in run.best.items()}
         draws = {name: kept_draws(G, config) for name, G in generators.items()}
         kept = pack_samples(draws)
-        facts = {"samples": {"count": len(draws["G"])}}
-    for fact in facts.values():
-        fact |= {"file": beside.name, "sha256": sha256(kept).hexdigest()}
-    if run.stage_1:
-        facts["stage_1"] = run.stage_1
+        what, fact = "samples", {"count": len(draws["G"])}
     contents = {
         "experiment": experiment,
         "config": asdict(config),
@@ -147,12 +142,13 @@ def write_record(run: Run, data: Images, path: Path, *, experiment: str) -> Reco
         "epochs": run.epochs,
         "stopped_by": run.stopped_by,
         "metrics": {name: metrics(run.best[name], G, data, config) for name, G in generators.items()},
-        **facts,
         "history": run.history,
         "seconds": run.seconds,
         "sessions": run.sessions,  # that trained it
     }
-    write_whole(beside, kept)  # both at the end, one right after the other
+    if run.stage_1:
+        contents["stage_1"] = run.stage_1
+    contents[what] = fact | write_beside(path, kept)  # both at the end, one right after the other
     return write_results(path, "run", contents, command=command_for(run, experiment))
 
 

@@ -2,6 +2,7 @@
 named by their hash in the record.
 """
 
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ from torch import Tensor
 from gan_repro.config import TrainingConfig
 from gan_repro.files import sha256_of
 from gan_repro.models import Generator
-from gan_repro.results import ResultsError, relative
+from gan_repro.results import ResultsError, relative, write_whole
 
 SCALE = ".scale"
 PRECISION = "int8"
@@ -88,6 +89,16 @@ def unpack_samples(data: bytes, name: str) -> Tensor:
     if not samples.isfinite().all():
         raise ValueError(f"{name} holds NaN or infinity")
     return samples
+
+
+def write_beside(path: Path, kept: bytes) -> dict[str, str]:
+    """Write the contents of a weights or samples file beside the record at `path`, and return how it names them there.
+
+    Raises ResultsError if it cannot be written.
+    """
+    file = path.with_suffix(".safetensors")
+    write_whole(file, kept)
+    return {"file": file.name, "sha256": sha256(kept).hexdigest()}
 
 
 def kept_beside(path: Path, record: dict[str, Any]) -> Path:

@@ -9,7 +9,6 @@ import argparse
 import sys
 import time
 from dataclasses import replace
-from hashlib import sha256
 from typing import Any
 
 import torch
@@ -18,9 +17,9 @@ from gan_repro.baselines.fit import DATA, MODELS, Fit, locked_run, rng_for
 from gan_repro.baselines.kept import in_words
 from gan_repro.download import DataError
 from gan_repro.paths import RESULTS, RUNS
-from gan_repro.results import read_results, relative, write_results, write_whole
+from gan_repro.results import read_results, relative, write_results
 from gan_repro.scoring import REDRAWS
-from gan_repro.weights import pack_samples
+from gan_repro.weights import pack_samples, write_beside
 
 WAYS: list[dict[str, Any]] = [
     {"num_chains": 1, "burn_in": 1, "thin": 1},  # every step is a sample: authors' run_gsn.py, but for its start
@@ -65,8 +64,6 @@ def draws(folder: str, seed: int) -> dict[str, Any]:
             ways.append({"changed": changed, "validation": fitter.validation_scores(samples)})
             ways[-1]["seconds"] = round(time.perf_counter() - began, 1)
             kept[in_words(changed)] = samples[some_of(len(samples), config.num_chains, rng_for(seed, "kept"))]
-    beside = pack_samples(kept)
-    write_whole(path.with_suffix(".safetensors"), beside)
     contents = {
         "experiment": folder,
         "data": record["data"],
@@ -74,11 +71,7 @@ def draws(folder: str, seed: int) -> dict[str, Any]:
         "seed": seed,
         "epoch": epoch,
         "ways": ways,
-        "samples": {
-            "file": path.with_suffix(".safetensors").name,
-            "sha256": sha256(beside).hexdigest(),
-            "count": len(kept[in_words(WAYS[0])]),
-        },
+        "samples": {"count": len(kept[in_words(WAYS[0])])} | write_beside(path, pack_samples(kept)),
     }
     command = f".venv/bin/python -m gan_repro.baselines.draws {folder} --seed {seed}"
     return write_results(path, "draws", contents, command=command, trainer="gan_repro.baselines.fit")

@@ -10,7 +10,6 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, fields, replace
-from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -31,11 +30,11 @@ from gan_repro.fer2013 import load_fer2013
 from gan_repro.pairs import Images
 from gan_repro.paths import RUNS
 from gan_repro.provenance import changed_since, session
-from gan_repro.results import nats, read_results, record_paths, relative, write_results, write_whole
+from gan_repro.results import nats, read_results, record_paths, relative, write_results
 from gan_repro.scoring import NUM_VALID_FOR_SIGMA, REDRAWS, TEST_DRAW, VALIDATION_DRAW, parzen_scores, scores_over_folds
 from gan_repro.tfd import load_tfd
 from gan_repro.training import lock, score_of
-from gan_repro.weights import kept_beside, pack_samples
+from gan_repro.weights import kept_beside, pack_samples, write_beside
 
 MODELS = {  # class and configuration
     "rbm": (DBN, DBNConfig(layers=(1000,), epochs=30)),
@@ -229,7 +228,7 @@ class Fitter:
         redraws = [scores_of_samples(self.data, self.draw(number))["authors"]["log_likelihood"] for number in REDRAWS]
         some = torch.randperm(len(samples), generator=rng_for(s.seed, "kept"))[:NUM_KEPT_SAMPLES]
         chains, mixing = self.follow_chains()
-        kept, beside = pack_samples({"model": samples[some]} | chains), path.with_suffix(".safetensors")
+        kept = pack_samples({"model": samples[some]} | chains)
         contents = {
             "experiment": s.model,
             "config": asdict(s),
@@ -246,16 +245,11 @@ class Fitter:
                 "redraws": redraws,
                 "plus_minus": plus_minus(self.data),
             },
-            "samples": {
-                "file": beside.name,
-                "sha256": sha256(kept).hexdigest(),
-                "count": len(some),
-            },
             "history": self.history,
             "seconds": round(self.seconds, 1),
             "sessions": self.sessions,
         } | mixing
-        write_whole(beside, kept)
+        contents["samples"] = {"count": len(some)} | write_beside(path, kept)
         command = command_for(s, data_name(self.data))
         return write_results(path, "baseline", contents, command=command, trainer=__name__)
 

@@ -10,7 +10,6 @@ import sys
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
-from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -26,8 +25,8 @@ from gan_repro.faces import Faces
 from gan_repro.gaussians import gaussian_draws
 from gan_repro.pairs import Images
 from gan_repro.paths import REAL_FACES, RESULTS, RUNS
-from gan_repro.results import nats, read_results, relative, write_results, write_whole
-from gan_repro.weights import kept_beside, pack_samples
+from gan_repro.results import nats, read_results, relative, write_results
+from gan_repro.weights import kept_beside, pack_samples, write_beside
 
 NUM_KEPT = 20  # of each set, drawn from it at random
 
@@ -136,9 +135,8 @@ def score_peers(
         made[REAL_FACES] = x[: config.num_samples]
     scores = {name: scores_of_samples(data, drawn) for name, drawn in made.items()}
     some = torch.randperm(config.num_samples, generator=torch.Generator().manual_seed(config.seed))[:NUM_KEPT]
-    kept, beside = pack_samples({name: drawn[some] for name, drawn in made.items()}), path.with_suffix(".safetensors")
-    write_whole(beside, kept)
-    samples = {"file": beside.name, "sha256": sha256(kept).hexdigest(), "count": len(some)}
+    kept = pack_samples({name: drawn[some] for name, drawn in made.items()})
+    samples = {"count": len(some)} | write_beside(path, kept)
     contents = {"scores": scores, "seconds": seconds, "plus_minus": plus_minus(data), "samples": samples} | made_of
     return write_results(path, "scores", contents, command=command_for(config, data)), path
 
