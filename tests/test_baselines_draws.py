@@ -11,7 +11,7 @@ import gan_repro.baselines.fit
 from gan_repro.baselines.draws import main, settings_of, some_of
 from gan_repro.baselines.fit import MODELS, Fit, fit, locked_run, rng_for
 from gan_repro.baselines.gsn import GSNConfig
-from gan_repro.baselines.kept import in_words, read_kept, ways
+from gan_repro.baselines.kept import read_kept, ways
 from gan_repro.baselines.vae import VAEConfig
 from gan_repro.results import read_results, write_results
 
@@ -49,19 +49,19 @@ def test_each_way_is_scored_on_the_net_of_record_which_is_not_trained_again(fold
     with locked_run(SETTINGS, few_digits, folder / "runs" / "again", None) as fitter:
         fitter.model.load_state_dict(fitter.best[1])
         fitter.model.config = replace(SETTINGS.model_config, num_chains=60)
-        samples = fitter.model.draw(60, rng_for(0, "draw", 6))
-        assert found["ways"][1]["validation"] == fitter.validation_scores(samples)
-    assert ways(path).to_dict() == {
-        in_words(one["changed"]): f"{one['validation']['authors']['log_likelihood']:.1f}" for one in found["ways"]
-    }
+        samples, others = (fitter.model.draw(60, rng_for(0, "draw", number)) for number in (6, 7))
+        assert found["ways"][1]["validation"] == [fitter.validation_scores(drawn) for drawn in (samples, others)]
+    first, second = (one["authors"]["log_likelihood"] for one in found["ways"][1]["validation"])
+    assert ways(path)["num_chains 60"] == f"{first:.1f}, {second:.1f}"
     kept = read_kept(path, "num_chains 60")  # all 60 are of different chains
-    assert kept.shape == (found["samples"]["count"], 784) == (50, 784)
+    assert kept.shape == (found["ways"][1]["kept"], 784) == (50, 784)
     assert torch.cdist(kept, samples).min(dim=1).values.max() < 0.1  # kept in eight bits
 
 
 def test_a_net_that_is_not_the_record_s_is_said_or_refused(folder, few_digits, monkeypatch, capsys):
     main()
     assert "another net" not in capsys.readouterr().out
+    assert read_results(folder / "draws" / "deep_gsn_seed0.json", "draws")["same_net"]
     path = folder / "deep_gsn" / "seed0.json"
     record = read_results(path, "baseline")
     del record["made_by"], record["checksum"], record["schema"], record["kind"]
@@ -69,6 +69,7 @@ def test_a_net_that_is_not_the_record_s_is_said_or_refused(folder, few_digits, m
     write_results(path, "baseline", record, command="fit")
     main()
     assert "trained anew, not to the bits of" in capsys.readouterr().out
+    assert not read_results(folder / "draws" / "deep_gsn_seed0.json", "draws")["same_net"]
     monkeypatch.setitem(gan_repro.baselines.fit.RECIPES, "deep_gsn", 9)
     with pytest.raises(SystemExit, match=r"seed0\.json is of other data or of an older recipe: make it anew first$"):
         main()
@@ -77,6 +78,7 @@ def test_a_net_that_is_not_the_record_s_is_said_or_refused(folder, few_digits, m
 def test_samples_that_are_kept_are_of_different_chains_where_there_are_enough():
     rng = torch.Generator().manual_seed(0)
     assert some_of(10_000, 1000, rng).max() < 1000  # the first of each chain
+    assert [len(some_of(10_000, chains, rng)) for chains in (1, 100, 1000)] == [50, 50, 500]
     assert some_of(10_000, 10, rng).max() > 1000  # any
     assert sorted(some_of(30, 100, rng)) == list(range(30))
 

@@ -13,11 +13,13 @@ from gan_repro.baselines.__main__ import choice, parse
 from gan_repro.baselines.cae import CAEConfig
 from gan_repro.baselines.chains import autocorrelation, follow
 from gan_repro.baselines.dbn import DBNConfig
+from gan_repro.baselines.draws import settings_of
 from gan_repro.baselines.fit import Fit, Fitter, command_for, fit, rng_for
 from gan_repro.baselines.gsn import GSNConfig
 from gan_repro.baselines.kept import read_kept
 from gan_repro.baselines.vae import VAEConfig
 from gan_repro.dependencies import code_fingerprints
+from gan_repro.paths import RESULTS
 from gan_repro.provenance import session
 from gan_repro.results import ResultsError, nats, read_results, write_results
 from gan_repro.scoring import TEST_DRAW, parzen_scores
@@ -85,6 +87,21 @@ def test_the_record_holds_the_protocol_s_score_of_the_best_epoch(model, few_digi
         assert record["mixing"]["autocorrelation"] == pytest.approx(forgets, abs=1e-6)
     assert record["data"] == "MNIST"
     assert {"baselines.fit", "baselines.gsn", "baselines.rbm", "parzen"} <= set(record["sessions"][0]["code"])
+
+
+def test_the_records_of_record_are_still_those_of_their_parameters():
+    paths = [path for path in RESULTS.glob("*/seed*.json") if read_results(path)["kind"] == "baseline"]
+    assert {path.parent.name for path in paths} >= {"dbn", "stacked_cae", "deep_gsn", "rbm", "vae"}
+    for path in paths:
+        record = read_results(path, "baseline")
+        assert settings_of(record).identity(record["data_md5"]) == record["identity"], path
+
+
+def test_a_field_that_came_later_counts_where_it_is_not_at_its_default():
+    usual, other = (Fit(model="dbn", model_config=DBNConfig(start=start)) for start in ("usual", "bits"))
+    assert "start" not in usual.parameters()["model_config"]
+    assert other.parameters()["model_config"]["start"] == "bits"
+    assert usual.identity({}) != other.identity({})
 
 
 def test_a_finished_run_is_read_and_another_s_record_stays_beside_its_checkpoint(few_digits, tmp_path):

@@ -138,6 +138,25 @@ def test_chains_of_an_rbm_begin_where_those_of_its_training_stand(monkeypatch):
     assert not first.equal(second) and 0.4 < first.mean() < 0.6
 
 
+def test_chains_begin_where_they_are_told_to(monkeypatch):
+    began = []
+    for layers in ((5,), (5, 3)):
+        for start in ("bits", "persistent"):
+            model = DBN(
+                DBNConfig(num_visible=4, layers=layers, batch_size=3, start=start), torch.Generator().manual_seed(0)
+            )
+            monkeypatch.setattr(model.rbms[-1], "gibbs", lambda v, rng, number: began.append(v) or v)
+            top = model.chain1 if len(layers) == 2 else model.chain0
+            top.fill_(0.25)  # no bit
+            model.start_chains(50, torch.Generator().manual_seed(1))(1)
+            at_bits, v = start == "bits", began.pop()
+            assert set(v.unique().tolist()) == ({0.0, 1.0} if at_bits else {0.25})
+    with pytest.raises(ValueError, match='start is "data": it must be one of usual, bits, persistent'):
+        DBNConfig(start="data")
+    with pytest.raises(ValueError, match="start is persistent, but no chain goes on from update to update"):
+        DBNConfig(start="persistent", persistent=False)
+
+
 def test_means_are_passed_down_or_hidden_units_drawn_with_these_means():
     config = DBNConfig(num_visible=4, layers=(3, 2))
     model, v = DBN(config, torch.Generator().manual_seed(0)), torch.tensor([[0.2, 0.5, 0.9]])

@@ -16,6 +16,12 @@ from gan_repro.baselines.checks import check, epochs_a_layer
 from gan_repro.baselines.minibatches import minibatches
 from gan_repro.baselines.rbm import RBM
 
+USUAL, BITS, PERSISTENT = "usual", "bits", "persistent"
+# Random bits of the top RBM's visible layer, where its persistent chains stand (more than there are begin at the same
+# ones again), or what the rows of record have: an RBM's, which are chains in the image itself, as persistent, since a
+# chain that begins at random bits of an image takes very long to come to a digit; all others as bits.
+STARTS = (USUAL, BITS, PERSISTENT)
+
 
 @dataclass(frozen=True, kw_only=True)
 class DBNConfig:
@@ -32,10 +38,15 @@ class DBNConfig:
     num_chains: int = 100  # that samples are drawn from side by side
     burn_in: int = 1000  # steps of a chain up to its first sample
     thin: int = 50  # steps between two samples of a chain
+    start: str = USUAL  # of those chains: a key of STARTS
 
     def __post_init__(self):
         check(self)
         epochs_a_layer(self)
+        if self.start not in STARTS:
+            raise ValueError(f'start is "{self.start}": it must be one of {", ".join(STARTS)}')
+        if self.start == PERSISTENT and not self.persistent:
+            raise ValueError("start is persistent, but no chain goes on from update to update: persistent is False")
 
 
 class DBN(nn.Module):
@@ -79,16 +90,15 @@ class DBN(nn.Module):
         return chains.draw(self, num_samples, rng)
 
     def start_chains(self, num_chains: int, rng: torch.Generator) -> chains.Advance:
-        """Chains in the top RBM. They begin at random bits; an RBM's, which are chains in the image itself, where its
-        persistent chains stand (more than there are begin at the same ones again), since a chain that begins at random
-        bits of an image takes very long to come to a digit. (Of CD, whose chains stand by the data: at random bits.)
+        """Chains in the top RBM, which begin as STARTS says.
 
         A sample is the mean of the pixels given binary hidden units of the top RBM: those are drawn, and what lies
         below them is a mean-field pass down, or draws hidden units as well (mean_field).
         """
-        top = self.rbms[-1]
-        if len(self.rbms) == 1 and self.config.persistent:
-            v = self.chain0[torch.arange(num_chains) % len(self.chain0)]
+        top, start = self.rbms[-1], self.config.start
+        if start == PERSISTENT or (start == USUAL and len(self.rbms) == 1 and self.config.persistent):
+            chain = getattr(self, f"chain{len(self.rbms) - 1}")
+            v = chain[torch.arange(num_chains) % len(chain)]
         else:
             v = torch.bernoulli(torch.full((num_chains, top.visible_bias.numel()), 0.5), generator=rng)
 

@@ -20,7 +20,7 @@ from torch import Tensor
 from gan_repro.baselines.cae import CAEConfig, StackedCAE
 from gan_repro.baselines.chains import autocorrelation, follow
 from gan_repro.baselines.checks import check
-from gan_repro.baselines.dbn import DBN, DBNConfig
+from gan_repro.baselines.dbn import DBN, USUAL, DBNConfig
 from gan_repro.baselines.gsn import GSN, GSNConfig
 from gan_repro.baselines.vae import VAE, VAEConfig
 from gan_repro.checkpoints import load_checkpoint, remove_unfinished, save_checkpoint
@@ -46,6 +46,7 @@ MODELS = {  # class and configuration
 # Raised where the same parameters begin to mean other draws or formulas. (rbm, 2: its chains begin elsewhere.)
 RECIPES = dict.fromkeys(MODELS, 1) | {"rbm": 2}
 DATA = {"MNIST": load_mnist, "FER-2013": load_fer2013, "TFD": load_tfd}  # what a command may name
+LATER = {"start": USUAL}  # fields of a model_config that came after the first records
 FIXED = frozenset({"model", "model_config", "num_visible"})  # by the model's name and the data: no words of a command
 PURPOSES = {"weights": 0, "epoch": 1, "draw": 2, "kept": 3, "chain": 4}
 NUM_KEPT_SAMPLES = 500  # drawn from those of the test score
@@ -77,9 +78,14 @@ class Fit:
         if (batch_size := self.model_config.batch_size) > self.num_train:
             raise ValueError(f"batch_size is {batch_size}, above num_train, which is {self.num_train}")
 
+    def parameters(self) -> dict[str, Any]:
+        """All fields; one of LATER at its default is left out, since records from before it have none."""
+        of_model = {k: v for k, v in asdict(self.model_config).items() if (k, v) not in LATER.items()}
+        return asdict(self) | {"model_config": of_model}
+
     def identity(self, data_md5: dict[str, str]) -> str:
         """12 hexadecimal digits that change with all that decides the result but the code."""
-        decides = [RECIPES[self.model], asdict(self), data_md5]
+        decides = [RECIPES[self.model], self.parameters(), data_md5]
         return hashlib.sha256(json.dumps(decides, sort_keys=True).encode()).hexdigest()[:12]
 
 
@@ -231,7 +237,7 @@ class Fitter:
         kept = pack_samples({"model": samples[some]} | chains)
         contents = {
             "experiment": s.model,
-            "config": asdict(s),
+            "config": s.parameters(),
             "seed": s.seed,
             "recipe": RECIPES[s.model],
             "identity": s.identity(self.data.md5),

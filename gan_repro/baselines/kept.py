@@ -39,9 +39,14 @@ def tries(path: Path) -> pd.DataFrame:
 
 
 def ways(path: Path) -> "pd.Series[str]":
-    """Validation scores, in nats, of ways to draw from one net, by the ways in words. Raises ResultsError likewise."""
-    scores = {in_words(one["changed"]): one["validation"]["authors"] for one in read_results(path, "draws")["ways"]}
-    return pd.Series({way: f"{score['log_likelihood']:.1f}" for way, score in scores.items()})
+    """Validation scores, in nats, of ways to draw from one net, one a draw, by the ways in words. Raises ResultsError
+    likewise."""
+    return pd.Series({in_words(one["changed"]): in_nats(one) for one in read_results(path, "draws")["ways"]})
+
+
+def in_nats(way: dict[str, Any]) -> str:
+    """The validation score of each draw of a way."""
+    return ", ".join(f"{scores['authors']['log_likelihood']:.1f}" for scores in way["validation"])
 
 
 def chosen(path: Path) -> str:

@@ -13,12 +13,12 @@ from gan_repro.baselines.minibatches import minibatches
 
 @dataclass(frozen=True, kw_only=True)
 class VAEConfig:
-    """Fully connected nets about as large as the adversarial pair's. All values are ours but for Adam's rate."""
+    """Fully connected nets. All values are ours but for Adam's rate."""
 
     num_visible: int = 784
-    num_hidden: int = 1200  # of two layers each way
+    num_hidden: int = 500  # of two layers each way
     num_z: int = 20
-    epochs: int = 100
+    epochs: int = 30
     lr: float = 0.001  # Adam's default
     batch_size: int = 100
 

@@ -6,6 +6,7 @@ from typing import Any
 READERS = {
     int: int,
     float: float,
+    str: str,
     bool: {"True": True, "False": False}.__getitem__,
     tuple: lambda text: tuple(map(int, text.split(","))),
 }
