@@ -25,7 +25,7 @@ CLOSE = 15.0  # nats from the paper's value that still count as close; ours
 REASONS = {
     ("DBN", "above"): "why is open: drawn along one chain it loses more than half of that (09_dbn)",
     ("Stacked CAE", "above"): (
-        "its settings were not found; a third of the noise in its walk costs more than that (10_stacked_cae)"
+        "its settings were not found; in the search a third of the noise in its walk cost more (10_stacked_cae)"
     ),
     ("Deep GSN", "above"): "why is open: along one chain, as its authors drew, it loses more than that (11_deep_gsn)",
     ("Adversarial nets", "below"): "likely the length of the run, and the noise of its last steps (13_table1)",
@@ -99,8 +99,9 @@ def left_out(folder: Path, runs: list[Record], what: str = "other parameters") -
 def verdict(model: str, ours: dict[str, float]) -> str:
     """Whether a row of the paper is reproduced, close, or not, with what is known of why. ours: as `mean_score`.
 
-    Reproduced: within two standard errors of the difference, the paper's and ours taken as independent. Both are over
-    test images; the spread between seeds, of which the paper tells nothing, is not in it.
+    Reproduced: within twice the root of the sum of squares of the two standard errors, the paper's and ours. Both are
+    over the same test images, so that the difference has a smaller error: the word is given generously. The spread
+    between seeds, of which the paper tells nothing, is not in it.
     """
     paper, error = PAPER_MNIST[model]
     away = ours["log_likelihood"] - paper

@@ -38,6 +38,11 @@ def tries(path: Path) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
+def minutes(path: Path) -> float:
+    """What all tries of a search took, by the clock. Raises ResultsError likewise."""
+    return sum(one.get("seconds", 0.0) for one in read_results(path, "search")["tries"]) / 60
+
+
 def ways(path: Path) -> "pd.Series[str]":
     """Validation scores, in nats, of ways to draw from one net, one a draw, by the ways in words. Raises ResultsError
     likewise."""

@@ -1,7 +1,7 @@
 """Learning rate and steps of sampling of each model, chosen on validation images with as many tries a row of Table 1.
 
 Five trainings that differ in what matters most for learning, then five ways to draw from the best of them (none for the
-VAE, whose samples are independent), in about as many minutes for each model. Every try is listed in
+VAE, whose samples are independent), the longest search less than twice as long as the shortest. Every try is listed in
 results/search/<model>_<data>.json, with its validation score; no test image is looked at.
 `python -m gan_repro.baselines.search dbn`
 """
