@@ -78,14 +78,20 @@ EXPERIMENTS = {  # the folders that these write to
 # From the repository root, whatever the settings: no workflow makes these.
 READS_OF_RECORD = {
     "08_parzen_window": [
-        f"results/{file}" for model in ("dbn", "stacked_cae", "deep_gsn", "rbm", "vae") for file in records_of(model, 1)
+        *(f"results/{file}" for model in ("dbn", "stacked_cae", "deep_gsn") for file in records_of(model, 3)),
+        *(f"results/{file}" for model in ("rbm", "vae") for file in records_of(model, 1)),
+        *(file for model in ("dbn", "stacked_cae", "rbm") for file in draws_of(model)),
+        *draws_of("deep_gsn", 3),
     ],
-    "09_dbn": ["results/search/dbn_MNIST.json", *draws_of("dbn")],
+    "09_dbn": ["results/search/dbn_MNIST.json", "results/dbn_persistent/seed0.json", *draws_of("dbn")],
     "10_stacked_cae": ["results/search/stacked_cae_MNIST.json", *draws_of("stacked_cae")],
     "11_deep_gsn": [
         *(f"results/search/deep_gsn_MNIST{tried}.json" for tried in ("", "_equal_bits")),
         *draws_of("deep_gsn", 3),
+        *(f"results/{file}" for file in records_of("deep_gsn_long", 1)),
+        *draws_of("deep_gsn_long"),
     ],
+    "12_more_models": draws_of("rbm"),
     "13_table1": [
         f"results/{FACE_PEERS}",
         *(f"results/{model}_FER-2013/seed0.json" for model in ("dbn", "stacked_cae", "deep_gsn")),
