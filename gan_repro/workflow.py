@@ -95,6 +95,7 @@ READS_OF_RECORD = {
     "13_table1": [
         f"results/{FACE_PEERS}",
         *(f"results/{model}_FER-2013/seed0.json" for model in ("dbn", "stacked_cae", "deep_gsn")),
+        "results/deep_gsn_FER-2013_lr2/seed0.json",
     ],
     "14_table2": ["results/bench.json"],
 }
