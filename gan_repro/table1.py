@@ -27,7 +27,10 @@ REASONS = {
     ("Stacked CAE", "above"): (
         "its settings were not found; in the search a third of the noise in its walk cost more (10_stacked_cae)"
     ),
-    ("Deep GSN", "above"): "why is open: along one chain, as its authors drew, it loses more than that (11_deep_gsn)",
+    ("Deep GSN", "above"): (
+        "likely how samples are drawn: along one chain, as its authors drew, it loses more than that, after 5,000 "
+        "steps most of it (11_deep_gsn)"
+    ),
     ("Adversarial nets", "below"): "likely the length of the run, and the noise of its last steps (13_table1)",
 }
 
