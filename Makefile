@@ -15,7 +15,7 @@ export GLIBC_TUNABLES ?= glibc.malloc.hugetlb=1
 .PHONY: help setup data cifar10 reproduce paper seeds verify bench test lint notebooks tables lock clean
 
 help:  ## list the targets
-	@grep -E '^[a-z0-9]+:.*##' $(MAKEFILE_LIST) | sed 's/:[^#]*##/:/' | column -t -s ':'
+	@grep -E '^[a-z0-9]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## */@/' | column -t -s '@'
 
 setup: $(VENV)/stamp  ## make .venv with everything the lock pins
 

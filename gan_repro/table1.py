@@ -28,8 +28,8 @@ REASONS = {
         "its settings were not found; in the search a third of the noise in its walk cost more (10_stacked_cae)"
     ),
     ("Deep GSN", "above"): (
-        "likely how samples are drawn: along one chain, as its authors drew, it loses more than that, after 5,000 "
-        "steps most of it (11_deep_gsn)"
+        "perhaps how samples are drawn: along one chain, as its authors drew, it falls far below the paper's value, "
+        "after 5,000 steps one seed of three does (11_deep_gsn)"
     ),
     ("Adversarial nets", "below"): "likely the length of the run, and the noise of its last steps (13_table1)",
 }

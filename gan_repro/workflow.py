@@ -83,7 +83,11 @@ READS_OF_RECORD = {
         *(file for model in ("dbn", "stacked_cae", "rbm") for file in draws_of(model)),
         *draws_of("deep_gsn", 3),
     ],
-    "09_dbn": ["results/search/dbn_MNIST.json", "results/dbn_persistent/seed0.json", *draws_of("dbn")],
+    "09_dbn": [
+        "results/search/dbn_MNIST.json",
+        *(f"results/dbn{what}/seed0.json" for what in ("", "_again", "_persistent")),
+        *draws_of("dbn"),
+    ],
     "10_stacked_cae": ["results/search/stacked_cae_MNIST.json", *draws_of("stacked_cae")],
     "11_deep_gsn": [
         *(f"results/search/deep_gsn_MNIST{tried}.json" for tried in ("", "_equal_bits")),

@@ -16,10 +16,11 @@ from gan_repro.baselines.checks import check, epochs_a_layer
 from gan_repro.baselines.minibatches import minibatches
 from gan_repro.baselines.rbm import RBM
 
-USUAL, BITS, PERSISTENT = "usual", "bits", "persistent"
-# Random bits of the top RBM's visible layer, where its persistent chains stand (more than there are begin at the same
-# ones again), or what the rows of record have: an RBM's, which are chains in the image itself, as persistent, since a
-# chain that begins at random bits of an image takes very long to come to a digit; all others as bits.
+BITS = "bits"  # random ones, of the top RBM's visible layer
+PERSISTENT = "persistent"  # where the chains of its training stand; if more are wanted, at the same ones again
+# As the rows of record: a lone RBM's, which are chains in the image itself, persistent, since one that begins at random
+# bits of an image takes very long to come to a digit (12_more_models); all others, and those of CD, bits.
+USUAL = "usual"
 STARTS = (USUAL, BITS, PERSISTENT)
 
 
@@ -38,7 +39,7 @@ class DBNConfig:
     num_chains: int = 100  # that samples are drawn from side by side
     burn_in: int = 1000  # steps of a chain up to its first sample
     thin: int = 50  # steps between two samples of a chain
-    start: str = USUAL  # of those chains: a key of STARTS
+    start: str = USUAL  # of those chains: one of STARTS
 
     def __post_init__(self):
         check(self)
@@ -90,7 +91,7 @@ class DBN(nn.Module):
         return chains.draw(self, num_samples, rng)
 
     def start_chains(self, num_chains: int, rng: torch.Generator) -> chains.Advance:
-        """Chains in the top RBM, which begin as STARTS says.
+        """Chains in the top RBM, which begin as config.start says.
 
         A sample is the mean of the pixels given binary hidden units of the top RBM: those are drawn, and what lies
         below them is a mean-field pass down, or draws hidden units as well (mean_field).

@@ -83,8 +83,9 @@ def draws(folder: str, seed: int) -> dict[str, Any]:
 
 
 def some_of(num_samples: int, num_chains: int, rng: torch.Generator) -> torch.Tensor:
-    """Rows to keep of samples along chains: MANY of different chains, so that they are independent, where there are so
-    many (08_parzen_window judges these by other measures); else FEW to look at, of different chains where possible."""
+    """Rows to keep of samples along chains: MANY, of different chains, where there are so many (08_parzen_window judges
+    these by other measures; they are independent if the chains begin so); else FEW to look at, of different chains if
+    possible."""
     first = min(num_chains, num_samples)  # these are of one chain each: chains.along_chains
     count = MANY if first >= MANY else FEW
     return torch.randperm(first if first >= FEW else num_samples, generator=rng)[:count]
