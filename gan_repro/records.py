@@ -30,7 +30,7 @@ from gan_repro.scoring import REDRAWS, TEST_DRAW, draw_samples, scores_on_test_s
 from gan_repro.training import RECIPE, Best, Run, train
 from gan_repro.weights import PRECISION, kept_beside, pack, pack_samples, unpack, unpack_samples, write_beside
 
-NUM_KEPT_SAMPLES = 1000  # of the pairs whose weights are too large for this repository
+NUM_KEPT_SAMPLES = 250  # of each generator of the pairs whose weights are too large to keep: 4 MB for all three
 Record = dict[str, Any]  # the contents of a results file of the kind "run": results_schema.json
 
 

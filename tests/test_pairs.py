@@ -342,7 +342,7 @@ def recorded(data, tmp_path_factory):
     """A record of each of the other pairs, with what it was made from."""
     folder, made = tmp_path_factory.mktemp("records"), {}
     for pair in OTHERS:
-        config = tiny(pair, num_samples=1100)
+        config = tiny(pair, num_samples=300)
         made[pair] = config, *reproduce(config, data[pair], folder / pair, runs=folder / "runs", show=None)
     return made
 
@@ -351,10 +351,10 @@ def recorded(data, tmp_path_factory):
 def test_a_record_of_a_large_pair_keeps_fair_draws_in_place_of_weights(pair, data, recorded):
     config, record, path = recorded[pair]
     run = train(config, data[pair], runs=path.parents[1] / "runs", show=None)
-    assert "weights" not in record and record["samples"]["count"] == NUM_KEPT_SAMPLES == 1000
+    assert "weights" not in record and record["samples"]["count"] == NUM_KEPT_SAMPLES == 250
     for name, best in run.best.items():
         G = with_weights(best.weights, config)
-        drawn = draw_samples(G, num_samples=1100, noise="gaussian", seed=0, draw=TEST_DRAW)[:1000]
+        drawn = draw_samples(G, num_samples=300, noise="gaussian", seed=0, draw=TEST_DRAW)[:NUM_KEPT_SAMPLES]
         largest = drawn.abs().amax(dim=1, keepdim=True)
         assert ((read_samples(path, name) - drawn).abs() <= largest / 254 * 1.001).all()
         assert record["metrics"][name]["test"] == scores_on_test_set(G, data[pair], config)
