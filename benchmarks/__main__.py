@@ -12,7 +12,7 @@ from pathlib import Path
 
 import torch
 
-from benchmarks import epoch, growth, memory, mnist_step, neighbours, pairs, parzen_protocol, processes
+from benchmarks import epoch, growth, memory, mnist_step, neighbours, other_models, pairs, parzen_protocol, processes
 from benchmarks.others import OtherPrograms
 from benchmarks.report import Measured, disturbance, table, write
 from benchmarks.timing import QUICK, Effort
@@ -28,6 +28,7 @@ TOPICS = (
     neighbours.measure,
     neighbours.measure_photographs,
     pairs.measure,
+    other_models.measure,
     processes.measure_side_by_side,
     processes.measure_start,
 )

@@ -6,6 +6,7 @@ from sklearn.neighbors import KernelDensity
 from torch.testing import assert_close
 
 from benchmarks import __main__ as command
+from benchmarks.other_models import works_of
 from benchmarks.others import OtherPrograms
 from benchmarks.pairs import flop_of as flop_of_work
 from benchmarks.pairs import new_game
@@ -18,6 +19,7 @@ from gan_repro.game import Game
 from gan_repro.models import Discriminator, Generator
 from gan_repro.parzen import parzen_log_likelihood
 from gan_repro.paths import RESULTS
+from gan_repro.results import read_results
 
 SMALLEST = Effort(
     step_rounds=2,
@@ -43,7 +45,7 @@ def test_a_run_times_all_rows_and_writes_what_it_prints(tmp_path, capsys):
     command.run(SMALLEST, tmp_path / "bench.json")
     printed = capsys.readouterr().out
     record = json.loads((tmp_path / "bench.json").read_text())
-    assert [len(section["rows"]) for section in record["sections"]] == [6, 6, 4, 5, 3, 2, 10, 3, 3]
+    assert [len(section["rows"]) for section in record["sections"]] == [6, 6, 4, 5, 3, 2, 10, 10, 3, 3]
     for section in record["sections"]:
         assert section["reference"] in section["rows"]
         for row in section["rows"].values():
@@ -175,6 +177,16 @@ def test_a_step_of_the_fully_connected_pairs_needs_the_products_of_one_pass(pair
     # Data rows want no gradient of their pixels, but get one: autograd passes both halves of D's rows back together.
     of_D = 2 * 3 * sum(weights["D"])
     assert flop_of_work(game.update) == 2 * 100 * (of_G + of_D)
+
+
+def test_the_step_of_an_rbm_is_counted_by_its_products():
+    of_record = read_results(RESULTS / "rbm" / "seed0.json", "baseline")["config"]["model_config"]
+    (num_hidden,), thin = of_record["layers"], of_record["thin"]
+    product = 2 * 100 * 784 * num_hidden
+    step, samples = works_of("rbm").values()
+    # A step of the chains and the reconstruction, there and back; hidden units twice, and both sums of outer products.
+    assert flop_of_work(step) == 8 * product
+    assert flop_of_work(samples) == (2 * thin + 2) * product  # the steps between two samples, and the sample
 
 
 def test_the_tutorial_loop_trains_the_same_pair():
