@@ -14,14 +14,13 @@ from torch import Tensor
 from gan_repro.download import DataError
 from gan_repro.faces import NUM_FOLDS, TEST, TRAIN, UNLABELED, VALID, Faces, MissingData
 from gan_repro.files import md5_of
-from gan_repro.paths import faces_dir
+from gan_repro.paths import FACES_CSV, FACES_NPZ, faces_dir
 
 # FER-2013 without duplicates and placeholders. The second file, more training faces, may be left out.
 NPZ_MD5 = {
-    "faces48.npz": "8f7de8cec9ce41fecff04c079dfe80a6",
+    FACES_NPZ: "8f7de8cec9ce41fecff04c079dfe80a6",
     "faces48_extra.npz": "f4a4518c50808332e06c7365650c3870",
 }
-CSV = ("fer2013.csv", "icml_face_data.csv", "train.csv")  # Kaggle's, any of them
 KAGGLE = "kaggle.com/c/challenges-in-representation-learning-facial-expression-recognition-challenge"
 
 
@@ -33,9 +32,9 @@ def load_fer2013(folder: Path | None = None) -> Faces:
     Raises MissingData where there is neither, DataError where a file is bad.
     """
     folder = faces_dir() if folder is None else Path(folder)
-    if (folder / "faces48.npz").exists():
+    if (folder / FACES_NPZ).exists():
         return _from_npz([folder / name for name in NPZ_MD5 if (folder / name).exists()])
-    if any((folder / "fer2013" / name).exists() for name in CSV):
+    if any((folder / name).exists() for name in FACES_CSV):
         return _from_csv(folder)
     raise MissingData(
         f"not run: no faces in {folder}; download fer2013.csv from {KAGGLE} into its subfolder fer2013, "
@@ -83,8 +82,8 @@ def _from_csv(folder: Path) -> Faces:
     for split in splits:
         images, labels = zip(*((np.asarray(image), label) for image, label in split), strict=True)
         arrays.append((np.stack(images), np.array([-1 if label is None else label for label in labels])))
-    used = next(name for name in CSV if (folder / "fer2013" / name).exists())  # as torchvision prefers them
-    files = [folder / "fer2013" / name for name in ([used] if used != "train.csv" else [used, "test.csv"])]
+    used = next(folder / name for name in FACES_CSV if (folder / name).exists())  # as torchvision prefers them
+    files = [used, used.with_name("test.csv")] if used.name == "train.csv" else [used]
     return _faces(arrays[:1], arrays[1:], {path.name: md5_of(path) for path in files})
 
 

@@ -22,3 +22,13 @@ def faces_dir() -> Path:
     """The folder of FER-2013: GAN_REPRO_FACES if set (a relative path counts from ROOT), else data_dir()/faces."""
     chosen = os.environ.get("GAN_REPRO_FACES")
     return ROOT / Path(chosen).expanduser() if chosen else data_dir() / "faces"
+
+
+# Of FER-2013 in that folder, the first that is there: without duplicates and placeholders; else Kaggle's, any of them.
+FACES_NPZ = "faces48.npz"
+FACES_CSV = ("fer2013/fer2013.csv", "fer2013/icml_face_data.csv", "fer2013/train.csv")
+
+
+def has_faces() -> bool:
+    """Whether faces_dir() has a file that `fer2013.load_fer2013` reads; does not look into it."""
+    return any((faces_dir() / name).exists() for name in (FACES_NPZ, *FACES_CSV))

@@ -7,6 +7,7 @@ from typing import Any
 
 import pandas as pd
 
+from gan_repro.config import RELEASED
 from gan_repro.paths import ORACLES, PEERS, RESULTS
 from gan_repro.records import Record, not_as_released
 from gan_repro.results import nats, read_results, record_paths
@@ -39,12 +40,15 @@ def describe_runs(runs: list[Record], name: str) -> str:
     """Which epochs of which runs a number is of, in words. The runs differ in their seeds."""
     words, run = best_epochs([run["metrics"][name] for run in runs], runs), runs[0]
     by_rule = sum(run["stopped_by"] == "patience" for run in runs)
-    if by_rule in (0, len(runs)):
+    as_released = RELEASED[run["config"].get("pair", "mnist")].get("max_epochs")  # of the faces alone it is known
+    if all(run["epochs"] == as_released for run in runs):
+        words += ", as many as released"
+    elif by_rule in (0, len(runs)):
         words += "; stopped by the rule" if by_rule else "; not yet at the stopping rule"
     else:
         words += f"; {by_rule} of {len(runs)} stopped by the rule"
-    length = {"seed", "max_epochs", "patience", "score_every"}
-    other = [f"{key} {value}" for key, value in not_as_released(run["config"]).items() if key not in length]
+    told_elsewhere = {"pair", "seed", "max_epochs", "patience", "score_every"}
+    other = [f"{key} {value}" for key, value in not_as_released(run["config"]).items() if key not in told_elsewhere]
     return words + (f"; not as released: {', '.join(other)}" if other else "")
 
 

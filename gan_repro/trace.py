@@ -85,8 +85,9 @@ def describe(path: Path) -> list[str]:
     lines = [f"{relative(path)}  (sha256 {contents['checksum'][:12]}...)"]
     if kind == "run":
         other = not_as_released(contents["config"])
-        changed = ", ".join(f"{key} {value}" for key, value in other.items() if key != "seed")
-        lines.append(f"  seed {contents['seed']}; parameters as released{f', but {changed}' if changed else ''}")
+        changed = ", ".join(f"{key} {value}" for key, value in other.items() if key not in ("pair", "seed"))
+        run = f"{contents['config'].get('pair', 'mnist')}, seed {contents['seed']}"
+        lines.append(f"  {run}; parameters as released{f', but {changed}' if changed else ''}")
         ends = ", ".join(f"{name}: epoch {scores['epoch']}" for name, scores in contents["metrics"].items())
         lines.append(f"  {contents['epochs']} epochs, stopped by {contents['stopped_by']}; best {ends}")
         what = "weights" if "weights" in contents else "samples"

@@ -13,9 +13,9 @@ from typing import Any
 
 import yaml
 
-from gan_repro.config import TrainingConfig
+from gan_repro.config import TrainingConfig, released
 from gan_repro.dependencies import code_cells
-from gan_repro.paths import BY_NUM_SAMPLES, FACE_PEERS, ORACLES, PEERS, ROOT
+from gan_repro.paths import BY_NUM_SAMPLES, FACE_PEERS, ORACLES, PEERS, ROOT, has_faces
 
 NOTEBOOKS = ROOT / "notebooks"
 
@@ -36,6 +36,10 @@ def draws_of(model: str, num_seeds: int = 1) -> list[str]:
 RECORD = records_of("mnist", 1)
 WRITES = {  # of 09 to 11 the seeds that their num_seeds has in every settings
     "03_mnist": RECORD,
+    # Without faces it says how to get them, and stops.
+    "04_faces": [*records_of("faces", 1), *records_of("faces_stage_1", 1)] if has_faces() else [],
+    "05_cifar10_mlp": records_of("cifar10_mlp", 1),
+    "06_cifar10_conv": records_of("cifar10_conv", 1),
     "08_parzen_window": [ORACLES, BY_NUM_SAMPLES],
     "09_dbn": records_of("dbn", 3),
     "10_stacked_cae": records_of("stacked_cae", 3),
@@ -60,6 +64,9 @@ READS = {
     "01_theory": [],
     "02_one_dimensional_gan": [],
     "03_mnist": [],
+    "04_faces": [],
+    "05_cifar10_mlp": [],
+    "06_cifar10_conv": ["cifar10_mlp/seed0.json"],
     "07_interpolation": RECORD,
     "08_parzen_window": RECORD,
     "09_dbn": [ORACLES],
@@ -71,12 +78,18 @@ READS = {
 }
 EXPERIMENTS = {  # the folders that these write to
     "03_mnist": "mnist",
+    "04_faces": "faces",
+    "05_cifar10_mlp": "cifar10_mlp",
+    "06_cifar10_conv": "cifar10_conv",
     "09_dbn": "dbn",
     "10_stacked_cae": "stacked_cae",
     "11_deep_gsn": "deep_gsn",
 }
 # From the repository root, whatever the settings: no workflow makes these.
 READS_OF_RECORD = {
+    "04_faces": [f"results/{FACE_PEERS}", "results/bench.json"],
+    "05_cifar10_mlp": ["results/bench.json"],
+    "06_cifar10_conv": ["results/bench.json"],
     "08_parzen_window": [
         *(f"results/{file}" for model in ("dbn", "stacked_cae", "deep_gsn") for file in records_of(model, 3)),
         *(f"results/{file}" for model in ("rbm", "vae") for file in records_of(model, 1)),
@@ -100,16 +113,26 @@ READS_OF_RECORD = {
         f"results/{FACE_PEERS}",
         *(f"results/{model}_FER-2013/seed0.json" for model in ("dbn", "stacked_cae", "deep_gsn")),
         "results/deep_gsn_FER-2013_lr2/seed0.json",
+        *(f"results/{file}" for file in records_of("faces", 1)),
     ],
-    "14_table2": ["results/bench.json"],
+    "14_table2": [
+        "results/bench.json",
+        *(f"results/{model}/seed0.json" for model in ("dbn", "stacked_cae", "deep_gsn", "rbm", "vae")),
+    ],
 }
 # Which module trains what a notebook runs, where it is not the one that trains the pairs.
 TRAINERS = dict.fromkeys(("09_dbn", "10_stacked_cae", "11_deep_gsn", "12_more_models"), "gan_repro.baselines.fit")
 
 # A variant is what a sweep's folder is called: lr=0.05, or k=2,step=alternating, or this for the recipe itself.
 AS_IS = "as_is"
-# Their parameters are fields of a TrainingConfig, which knows what values can be used.
-TRAINS = {"03_mnist"}
+# The pairs that these train. Their parameters are fields of a TrainingConfig, which knows what values can be used.
+TRAINS = {
+    "03_mnist": "mnist",
+    "04_faces": "faces_stage_2",
+    "05_cifar10_mlp": "cifar10_mlp",
+    "06_cifar10_conv": "cifar10_conv",
+}
+NEEDS_CIFAR10 = {"05_cifar10_mlp", "06_cifar10_conv"}
 # The workflow gives these, so that each run has its place.
 PLACES = {"seed", "experiment", "results_dir", "runs_dir", "overwrite"}
 
@@ -184,7 +207,7 @@ def check(name: str, parameters: dict[str, Any], where: str = "") -> None:
     if name in TRAINS:
         fields = {field.name for field in dataclasses.fields(TrainingConfig)}
         try:
-            TrainingConfig(**{key: value for key, value in parameters.items() if key in fields})
+            released(TRAINS[name], **{key: value for key, value in parameters.items() if key in fields})
         except ValueError as error:
             raise SettingsError(f"{where}{error}") from None
 

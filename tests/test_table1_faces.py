@@ -12,7 +12,7 @@ from gan_repro.config import released
 from gan_repro.paths import FACE_PEERS, REAL_FACES
 from gan_repro.records import read_record, reproduce
 from gan_repro.results import nats, read_results
-from gan_repro.table1 import our_columns
+from gan_repro.table1 import describe_runs, our_columns
 from gan_repro.table1_faces import ADVERSARIAL, BELOW, NOT_PUBLIC, OURS, PAPER, PAPER_TFD, folder_of, table1_faces
 from gan_repro.trace import trace
 
@@ -87,6 +87,8 @@ def test_the_rows_of_the_face_pair_are_of_its_stage_2_and_cost_both_stages(with_
         assert row["source"].startswith(f"epoch {scores['epoch']}, the best of 2; not yet at the stopping rule")
         assert row[BELOW] != "–" and row["between draws"] != "–"
     assert table.loc["Adversarial nets", PAPER] == "2057 ± 26"
+    whole = {**record, "epochs": 22, "config": record["config"] | {"max_epochs": 22}}  # tfd_pretrain/train.yaml
+    assert "the best of 22, as many as released; not as released: width 0.002" in describe_runs([whole], "G")
     longer = {**record, "stage_1": record["stage_1"] | {"seconds": record["stage_1"]["seconds"] + 6000}}
     before, after = (int(our_columns([run], "G")["core-minutes"]) for run in (record, longer))
     assert after - before == 100 * record["sessions"][-1]["machine"]["threads"]
