@@ -16,7 +16,7 @@ from gan_repro.trace import LABELS, NOT_OURS, TraceError, files, rows, trace
 FILES = [f"{folder}/{path.name}" for folder in FOLDERS for path in record_paths(RESULTS / folder)]
 FILES += ["parzen/oracles.json", "parzen/by_num_samples.json", "bench.json"]
 FILES += [f"{folder}/{path.name}" for folder, _ in OTHERS for path in record_paths(RESULTS / folder)]
-FILES += ["peers/MNIST.json", "peers/FER-2013.json"]
+FILES += ["peers/MNIST.json", "peers/FER-2013.json", "faces/seed0.json"]
 FILES += [f"{model}_FER-2013/seed0.json" for model in ("dbn", "stacked_cae", "deep_gsn")]
 
 
