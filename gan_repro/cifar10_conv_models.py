@@ -108,7 +108,15 @@ class ConvDiscriminator(nn.Module):
         return self.y(x * masks[4])  # (n, 1)
 
     def initialize(self, generator: torch.Generator) -> "ConvDiscriminator":
-        """Weights uniform in [-0.005, 0.005], biases 0."""
-        for layer in (self.h0, self.h1, self.h2, self.h3, self.y):
-            initialize_uniform(layer, generator, irange=0.005)
+        """Weights uniform in [-0.005, 0.005], biases 0.
+
+        In a narrower net (ours) the layers with fewer inputs than released have larger weights, by the square root of
+        that ratio, so that a unit's input has the variance that it has at full width. A logit is the product of five
+        layers of weights this small, and D learns the more slowly the smaller it is: at half the width, with the
+        released range, its logits of data and samples differed by less than 0.0001 after 1,100 steps.
+        """
+        layers = (self.h0, self.h1, self.h2, self.h3, self.y)
+        for layer, num_inputs in zip(layers, (3 * 64, 32 * 64, 32 * 25, 192 * 25, 500), strict=True):  # as released
+            irange = 0.005 * (num_inputs / layer.weight[0].numel()) ** 0.5
+            initialize_uniform(layer, generator, irange=irange)
         return self

@@ -51,9 +51,11 @@ def test_an_image_and_its_row_of_3072_numbers_are_the_same_to_d():
     assert torch.equal(D(images), D(images.flatten(1)))
 
 
-def test_initial_weights_are_uniform_in_the_released_ranges_and_biases_0():
-    G, D = small_G(), ConvDiscriminator(width=0.2).initialize(torch.Generator().manual_seed(0))
-    ranges = [(G.h0, 0.05), (G.h1, 0.05), (G.y, 0.05), *((layer, 0.005) for layer in D.children())]
+@pytest.mark.parametrize("width, wider", [(1.0, 1), (0.25, 2)])  # wider: where a quarter of the inputs is left
+def test_initial_weights_are_uniform_in_the_released_ranges_and_biases_0(width, wider):
+    G, D = small_G(), ConvDiscriminator(width=width).initialize(torch.Generator().manual_seed(0))
+    of_D = [(D.h0, 0.005), *((layer, 0.005 * wider) for layer in (D.h1, D.h2, D.h3, D.y))]
+    ranges = [(G.h0, 0.05), (G.h1, 0.05), (G.y, 0.05), *of_D]
     assert len(ranges) == 8
     for layer, irange in ranges:
         drawn = layer.weight.detach().double().flatten().numpy()
