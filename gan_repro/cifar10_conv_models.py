@@ -111,9 +111,8 @@ class ConvDiscriminator(nn.Module):
         """Weights uniform in [-0.005, 0.005], biases 0.
 
         In a narrower net (ours) the layers with fewer inputs than released have larger weights, by the square root of
-        that ratio, so that a unit's input has the variance that it has at full width. A logit is the product of five
-        layers of weights this small, and D learns the more slowly the smaller it is: at half the width, with the
-        released range, its logits of data and samples differed by less than 0.0001 after 1,100 steps.
+        that ratio, so that a unit's input has the variance that it has at full width: a logit is the product of five
+        layers of weights this small, and would be smaller by the ratio's square.
         """
         layers = (self.h0, self.h1, self.h2, self.h3, self.y)
         for layer, num_inputs in zip(layers, (3 * 64, 32 * 64, 32 * 25, 192 * 25, 500), strict=True):  # as released

@@ -37,3 +37,36 @@ def difference_of_medians(a: Tensor, b: Tensor, num_draws: int = 1000) -> tuple[
     of_a, of_b = (v[torch.randint(len(v), (num_draws, len(v)), generator=rng)].median(dim=1).values for v in (a, b))
     low, high = (of_a - of_b).quantile(torch.tensor([0.025, 0.975], dtype=a.dtype)).tolist()
     return low, high
+
+
+def shares_nearer_to_learned(
+    images: Tensor,
+    learned: Tensor,
+    held_out: Tensor,
+    *,
+    num_splits: int = 50,
+    see: Callable[[Tensor], Tensor] = to_unit,
+) -> tuple[Tensor, Tensor]:
+    """The share of images that lie nearer to some of the learned images than to as many held out, split by split.
+
+    images: (n, d) as G draws them; learned and held_out: uint8, from the same source. Who has learned nothing by heart
+    is as near to the one as to the other, however smooth the images are. But smooth images share their neighbours, a
+    few real ones near the middle of all, so that they do not count one by one: therefore the second result, the same
+    share between two halves of held_out. Each is (num_splits,); a split takes half of held_out and as many of learned,
+    at random, always the same. Raises ValueError where there are fewer learned than that.
+    """
+    half = len(held_out) // 2
+    if len(learned) < half:
+        raise ValueError(f"{len(learned)} learned images for {half} held out in a split: take more")
+    rng = torch.Generator().manual_seed(0)
+    to_learned, to_held_out = (
+        torch.cat([torch.cdist(images, see(part)) for part in real.split(10_000)], dim=1)
+        for real in (learned, held_out)
+    )  # (n, N) each
+    of_learned, between = [], []
+    for _ in range(num_splits):
+        some, order = torch.randperm(len(learned), generator=rng)[:half], torch.randperm(len(held_out), generator=rng)
+        first, second = (to_held_out[:, rows].amin(dim=1) for rows in (order[:half], order[half : 2 * half]))
+        of_learned.append((to_learned[:, some].amin(dim=1) < first).double().mean())
+        between.append((second < first).double().mean())
+    return torch.stack(of_learned), torch.stack(between)

@@ -27,7 +27,7 @@ from gan_repro.paths import RESULTS, RUNS
 from gan_repro.provenance import changed_since
 from gan_repro.results import ResultsError, damaged, read_results, record_paths, relative, write_results
 from gan_repro.scoring import REDRAWS, TEST_DRAW, draw_samples, scores_on_test_set
-from gan_repro.training import RECIPE, Best, Run, train
+from gan_repro.training import Best, Run, recipe_of, train
 from gan_repro.weights import PRECISION, kept_beside, pack, pack_samples, unpack, unpack_samples, write_beside
 
 NUM_KEPT_SAMPLES = 250  # of each generator of the pairs whose weights are too large to keep: 4 MB for all three
@@ -77,7 +77,8 @@ def is_record_of(record: Record, config: TrainingConfig, data_md5: dict[str, str
     """Whether a record is of this run: equal parameters and seed, data and recipe version."""
     # A field that a record lacks came later; its default leaves older runs as they were.
     try:
-        return (TrainingConfig(**record["config"]), record["data_md5"], record["recipe"]) == (config, data_md5, RECIPE)
+        of_record = TrainingConfig(**record["config"]), record["data_md5"], record["recipe"]
+        return of_record == (config, data_md5, recipe_of(config))
     except (TypeError, ValueError):  # a field or value that this version does not know: another recipe's
         return False
 
@@ -123,7 +124,7 @@ def may_replace(path: Path, config: TrainingConfig, data_md5: dict[str, str]) ->
 
 def write_record(run: Run, data: Images, path: Path, *, experiment: str) -> Record:
     """Score the best generators of a run on the test set; write the record to `path`, and what it keeps beside it."""
-    config = run.config
+    config, best = run.config, dict(run.best)
     if config.pair == "mnist":
         kept = pack({name: best.weights for name, best in run.best.items()})
         generators = {name: unpack(kept, config, name) for name in run.best}
@@ -133,15 +134,18 @@ def write_record(run: Run, data: Images, path: Path, *, experiment: str) -> Reco
         draws = {name: kept_draws(G, config) for name, G in generators.items()}
         kept = pack_samples(draws)
         what, fact = "samples", {"count": len(draws["G"])}
+        if "G" in run.history[-1]:  # what the authors' files keep, which look at no score; of it no draws are kept
+            best["last"] = Best(run.epochs, run.history[-1]["G"], run.last)
+            generators["last"] = with_weights(run.last, config)
     contents = {
         "experiment": experiment,
         "config": asdict(config),
         "seed": config.seed,
-        "recipe": RECIPE,
+        "recipe": recipe_of(config),
         "data_md5": run.data_md5,
         "epochs": run.epochs,
         "stopped_by": run.stopped_by,
-        "metrics": {name: metrics(run.best[name], G, data, config) for name, G in generators.items()},
+        "metrics": {name: metrics(best[name], G, data, config) for name, G in generators.items()},
         "history": run.history,
         "seconds": run.seconds,
         "sessions": run.sessions,  # that trained it
@@ -215,7 +219,8 @@ def contradiction(path: Path, record: Record) -> str | None:
     if epochs[-1] > config.max_epochs or (record["stopped_by"] == "max_epochs") != (epochs[-1] == config.max_epochs):
         return f"{record['epochs']} epochs, stopped by {record['stopped_by']}, but max_epochs is {config.max_epochs}"
     for name, scores in record["metrics"].items():
-        if scores["epoch"] > epochs[-1] or scores["validation"] != record["history"][scores["epoch"] - 1].get(name):
+        of_epoch = "G" if name == "last" else name  # the name that its row of the history has for it
+        if scores["epoch"] > epochs[-1] or scores["validation"] != record["history"][scores["epoch"] - 1].get(of_epoch):
             return f"the validation score of {name} is not that of epoch {scores['epoch']} in its history"
         if len(scores.get("redraws", REDRAWS)) != len(REDRAWS):
             return f"{name} has {len(scores['redraws'])} scores of other draws instead of {len(REDRAWS)}"

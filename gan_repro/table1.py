@@ -39,6 +39,8 @@ REASONS = {
 def describe_runs(runs: list[Record], name: str) -> str:
     """Which epochs of which runs a number is of, in words. The runs differ in their seeds."""
     words, run = best_epochs([run["metrics"][name] for run in runs], runs), runs[0]
+    if name == "last":  # whatever its score is
+        words = words.replace("the best of", "the last of")
     by_rule = sum(run["stopped_by"] == "patience" for run in runs)
     as_released = RELEASED[run["config"].get("pair", "mnist")].get("max_epochs")  # of the faces alone it is known
     if all(run["epochs"] == as_released for run in runs):

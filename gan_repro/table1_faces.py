@@ -25,7 +25,11 @@ PAPER_TFD = {
     "Adversarial nets": (2057.0, 26.0),
 }
 # Of the face pair's records, results/faces/: which generator, and the row's name.
-ADVERSARIAL = (("G", "Adversarial nets"), ("ema", "Adversarial nets, averaged G"))
+ADVERSARIAL = (
+    ("G", "Adversarial nets"),
+    ("ema", "Adversarial nets, averaged G"),
+    ("last", "Adversarial nets, last epoch"),
+)
 NOT_PUBLIC = "not run: data not public"
 PAPER, OURS, BELOW = "paper, on TFD", f"ours, on {FACES}", "below real faces"
 

@@ -28,6 +28,7 @@ from gan_repro.scoring import validation_scores
 # To be raised by a change of what is computed: draws, formulas, schedule. One that changes rounding alone, as another
 # processor would, is told by the commits that a run lists with its sessions.
 RECIPE = 1
+RECIPES = {"cifar10_conv": 2}  # of a pair that has its own: 2, a narrower D begins with larger weights
 
 
 FACTS = {"recipe", "config", "data_md5", "step", "history", "best", "seconds"}  # that every checkpoint of a run has
@@ -58,6 +59,7 @@ class Run:
     stopped_by: str  # "patience" or "max_epochs"
     seconds: float  # of training and scoring, all sessions together
     sessions: list[dict[str, Any]]  # provenance.session of each process that trained, with the step it began at
+    last: dict[str, Tensor]  # weights of G after the last epoch
     stage_1: dict[str, Any] | None = (
         None  # of a stage 2: epochs, seconds and sessions of its stage 1, hash of its last G
     )
@@ -108,9 +110,14 @@ def lock(folder: Path) -> Iterator[None]:
         file.release()
 
 
+def recipe_of(config: TrainingConfig) -> int:
+    """The version of the recipe that a run with this configuration has now."""
+    return RECIPES.get(config.pair, RECIPE)
+
+
 def run_folder(config: TrainingConfig, data_md5: dict[str, str], runs: Path = RUNS) -> Path:
     """The folder of one run: its name holds a hash of all that decides the result."""
-    identity = json.dumps([RECIPE, asdict(config), data_md5], sort_keys=True)
+    identity = json.dumps([recipe_of(config), asdict(config), data_md5], sort_keys=True)
     return runs / f"{config.pair}-seed{config.seed}-{hashlib.sha256(identity.encode()).hexdigest()[:12]}"
 
 
@@ -151,6 +158,7 @@ class Trainer:
             stopped_by,
             round(self.seconds, 1),
             self.sessions,
+            self.game.G.state_dict(),
             self.stage_1,
         )
 
@@ -242,7 +250,7 @@ class Trainer:
             "best": {name: best.weights for name, best in self.best.items()},
         }
         facts = {
-            "recipe": RECIPE,
+            "recipe": recipe_of(self.config),
             "config": asdict(self.config),
             "data_md5": self.data.md5,
             "step": self.game.step,
@@ -309,7 +317,7 @@ class Trainer:
             except RuntimeError as error:  # perhaps quite another run: no reason to stop this one
                 warnings.warn(str(error), stacklevel=2)
                 continue
-            if saved is None or (saved[1]["recipe"], saved[1]["data_md5"]) != (RECIPE, self.data.md5):
+            if saved is None or (saved[1]["recipe"], saved[1]["data_md5"]) != (recipe_of(self.config), self.data.md5):
                 continue
             other = asdict(TrainingConfig()) | saved[1]["config"]  # fields younger than the run have their defaults
             same = other | {"max_epochs": self.config.max_epochs} == asdict(self.config)

@@ -5,7 +5,12 @@ import torch
 
 from gan_repro.contrast import global_contrast_normalize
 from gan_repro.data import to_unit
-from gan_repro.memorisation import difference_of_medians, distances_to_training_set, nearest_training_images
+from gan_repro.memorisation import (
+    difference_of_medians,
+    distances_to_training_set,
+    nearest_training_images,
+    shares_nearer_to_learned,
+)
 
 
 def test_nearest_training_images_are_those_of_a_search_by_hand(mnist):
@@ -49,3 +54,27 @@ def test_the_interval_covers_a_true_difference_about_as_often_as_it_says():
         low, high = difference_of_medians(a, b)
         covered += low <= 1 <= high
     assert 180 <= covered <= 199
+
+
+def test_copies_are_nearer_to_what_was_learned_and_fresh_images_as_often_to_what_was_not():
+    draws = torch.Generator().manual_seed(0)
+    real = torch.randint(256, (1000, 20), dtype=torch.uint8, generator=draws)
+    train, held_out, fresh = real[:300], real[300:700], to_unit(real[700:])
+    noisy_copies = to_unit(train) + 0.1 * torch.randn(train.shape, generator=draws)
+    of_learned, between = shares_nearer_to_learned(noisy_copies, train, held_out)
+    assert len(of_learned) == len(between) == 50
+    assert 0.75 < of_learned.min() and between.max() < 0.65  # of three copies two have their original in a split
+    for images in (fresh, 0.2 * fresh + 0.4):  # as they are; and smooth, so that a few real ones are nearest to all
+        of_learned, between = shares_nearer_to_learned(images, train, held_out)
+        assert between.min() < of_learned.mean() < between.max()
+        assert abs(between.mean() - 0.5) < 0.1
+    with pytest.raises(ValueError, match="100 learned images for 200 held out in a split: take more"):
+        shares_nearer_to_learned(fresh, train[:100], held_out)
+
+
+def test_smooth_images_share_their_neighbours_so_that_splits_of_what_was_not_learned_differ_more():
+    draws = torch.Generator().manual_seed(0)
+    real = torch.randint(256, (1000, 20), dtype=torch.uint8, generator=draws)
+    fresh = to_unit(real[700:])
+    spread = [shares_nearer_to_learned(x, real[:300], real[300:700])[1].std() for x in (fresh, 0.2 * fresh + 0.4)]
+    assert spread[1] > 2 * spread[0]

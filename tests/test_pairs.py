@@ -358,6 +358,9 @@ def test_a_record_of_a_large_pair_keeps_fair_draws_in_place_of_weights(pair, dat
         largest = drawn.abs().amax(dim=1, keepdim=True)
         assert ((read_samples(path, name) - drawn).abs() <= largest / 254 * 1.001).all()
         assert record["metrics"][name]["test"] == scores_on_test_set(G, data[pair], config)
+    assert record["metrics"]["last"]["epoch"] == record["epochs"] == 2
+    last = scores_on_test_set(with_weights(run.last, config), data[pair], config)
+    assert record["metrics"]["last"]["test"] == last
     with pytest.raises(ResultsError, match="keeps samples of G, not its weights: make them anew by its command"):
         read_generator(path)
 
