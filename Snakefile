@@ -12,12 +12,12 @@ from filelock import FileLock, Timeout
 
 from gan_repro.dependencies import TRAINER, module_modules, notebook_modules, training_fingerprint
 from gan_repro.paths import ROOT
-from gan_repro.workflow import AS_IS, READS, READS_OF_RECORD, TRAINERS, WRITES, SettingsError, check_folder
+from gan_repro.workflow import AS_IS, NEEDS_CIFAR10, READS, READS_OF_RECORD, TRAINERS, WRITES, SettingsError, check_folder
 from gan_repro.workflow import check_places, parameter_types, settings_path, variant
 
 SEEDS = {"released": [0, 1], "fast": [0, 1, 2, 3, 4]}  # of record: settings/released and settings/fast
 SETTINGS = config.get("settings", "quick")
-DATA = "executed/data.txt"
+DATA, CIFAR10 = "executed/data.txt", "executed/cifar10.txt"
 # Runs lie in a folder named after the code that trains. So a change of it trains anew, a change of the scoring alone
 # scores the same run again, and code that was taken back finds its old run.
 TRAINING = {trainer: training_fingerprint(trainer) for trainer in (TRAINER, *TRAINERS.values())}
@@ -70,6 +70,7 @@ onstart:
 
 localrules:
     all,
+    cifar10,
     data,
     seeds,
 
@@ -99,6 +100,15 @@ rule data:
         "{sys.executable:q} -m gan_repro.data > {output:q}"
 
 
+rule cifar10:
+    input:
+        relative(module_modules("gan_repro.cifar10")),
+    output:
+        CIFAR10,
+    shell:
+        "{sys.executable:q} -m gan_repro.cifar10 > {output:q}"
+
+
 # The results of these are outputs: Snakemake removes them before the job, so that they are always of the present code.
 # Nothing that takes long is lost with them, since the training stays in runs/.
 for name, reads in READS.items():
@@ -110,7 +120,7 @@ for name, reads in READS.items():
             notebook=f"notebooks/{name}.ipynb",
             settings=settings_file(name),
             package=relative(notebook_modules(ROOT / "notebooks" / f"{name}.ipynb")),
-            data=DATA,
+            data=[DATA, CIFAR10] if name in NEEDS_CIFAR10 else DATA,
             lock="requirements.lock",
             results=[f"results/{{settings}}/{file}" for file in reads],
             of_record=READS_OF_RECORD.get(name, []),

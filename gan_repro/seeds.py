@@ -29,6 +29,7 @@ OTHERS = (
 )
 
 FOLDERS = tuple(dict.fromkeys(folder for folder, _, _ in OURS))
+OF_OTHER_PAIRS = ("faces_stage_1", "faces", "cifar10_mlp", "cifar10_conv")  # folders of their records
 
 
 LOST = 0.01  # ours: mean probability of data that D gives to samples, in the last epoch

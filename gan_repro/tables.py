@@ -10,7 +10,7 @@ from gan_repro.files import write_atomically
 from gan_repro.paths import BY_NUM_SAMPLES, RESULTS, ROOT
 from gan_repro.records import read_record
 from gan_repro.results import ResultsError, damaged, nats, read_results, relative
-from gan_repro.seeds import FOLDERS, all_records
+from gan_repro.seeds import FOLDERS, OF_OTHER_PAIRS, all_records
 from gan_repro.table1 import table1
 from gan_repro.table1_faces import table1_faces
 
@@ -35,14 +35,15 @@ def seeds(results: Path = RESULTS) -> pd.DataFrame:
 def costs(results: Path = RESULTS) -> pd.DataFrame:
     """What the runs of record took: hours of training and scoring, and on what."""
     rows = []
-    for folder in FOLDERS:
+    for folder in (*FOLDERS, *OF_OTHER_PAIRS):
         for record in all_records(results / folder):
             last = record["sessions"][-1]["machine"]
             hours, minutes = record["seconds"] / 3600, record["seconds"] / record["epochs"] / 60
-            row = {"run": f"{folder}, seed {record['seed']}", "epochs": record["epochs"], "hours": f"{hours:.2f}"}
+            row = {"run": f"{folder}, seed {record['seed']}", "width": f"{record['config'].get('width', 1):g}"}
+            row |= {"epochs": record["epochs"], "hours": f"{hours:.2f}"}
             on = f"{last['cpu']}, {last['threads']} thread(s)"
             rows.append(row | {"minutes an epoch": f"{minutes:.2f}", "on": on})
-    return pd.DataFrame(rows, columns=["run", "epochs", "hours", "minutes an epoch", "on"])
+    return pd.DataFrame(rows, columns=["run", "width", "epochs", "hours", "minutes an epoch", "on"])
 
 
 def speed(results: Path = RESULTS) -> pd.DataFrame:

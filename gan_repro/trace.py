@@ -15,7 +15,7 @@ from gan_repro.config import TrainingConfig
 from gan_repro.paths import BY_NUM_SAMPLES, FACE_PEERS, ORACLES, PEERS, RESULTS
 from gan_repro.records import not_as_released, read_record
 from gan_repro.results import ResultsError, read_results, record_paths, relative
-from gan_repro.seeds import FOLDERS, OTHERS, OURS, is_lost, paths_of_other, paths_of_row
+from gan_repro.seeds import FOLDERS, OF_OTHER_PAIRS, OTHERS, OURS, is_lost, paths_of_other, paths_of_row
 from gan_repro.table1 import peers
 from gan_repro.table1_faces import ADVERSARIAL, BELOW, folder_of
 from gan_repro.tables import TABLES
@@ -69,7 +69,8 @@ def files(name: str, label: str, column: str, results: Path = RESULTS) -> list[P
         if label in {model for _, model in ADVERSARIAL}:
             of_runs = not_lost(paths_of_row(results / "faces"), column)
         return of_runs + [results / FACE_PEERS] * (column == BELOW or not of_runs)
-    listed = [path for folder in FOLDERS for path in record_paths(results / folder)]
+    folders = (*FOLDERS, *OF_OTHER_PAIRS) if name == "costs" else FOLDERS
+    listed = [path for folder in folders for path in record_paths(results / folder)]
     return [listed[list(rows(name, results)).index(label)]]
 
 

@@ -13,7 +13,7 @@ from gan_repro import fer2013
 from gan_repro.download import DataError
 from gan_repro.faces import MissingData
 from gan_repro.fer2013 import NPZ_MD5, five_folds, load_fer2013
-from gan_repro.paths import ROOT, data_dir, faces_dir
+from gan_repro.paths import ROOT, data_dir, faces_dir, has_faces
 
 needs_faces = pytest.mark.skipif(
     not all((faces_dir() / name).exists() for name in NPZ_MD5), reason="no faces48.npz in GAN_REPRO_FACES"
@@ -168,3 +168,16 @@ def test_the_folder_of_faces_is_taken_from_the_environment_and_else_lies_in_the_
     assert os.path.normpath(faces_dir()) == str(ROOT.parent / "elsewhere")
     monkeypatch.setenv("GAN_REPRO_FACES", "")
     assert faces_dir() == data_dir() / "faces"
+
+
+@pytest.mark.parametrize("name", ["faces48.npz", "fer2013/fer2013.csv", "fer2013/train.csv", None])
+def test_whether_there_are_faces_is_told_by_the_files_that_would_be_read(name, tmp_path, monkeypatch):
+    monkeypatch.setenv("GAN_REPRO_FACES", str(tmp_path))
+    (tmp_path / "faces48_extra.npz").touch()  # not enough by itself
+    if name is not None:
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).touch()
+    assert has_faces() == (name is not None)
+    with pytest.raises(DataError) as caught:  # they are empty files
+        load_fer2013()
+    assert isinstance(caught.value, MissingData) == (name is None)

@@ -13,12 +13,14 @@ import pytest
 import yaml
 from PIL import Image
 
-from gan_repro.config import TrainingConfig
+from gan_repro.cifar10_download import CIFAR10_FILES
+from gan_repro.config import TrainingConfig, released
 from gan_repro.download import MNIST_FILES
+from gan_repro.fer2013 import NPZ_MD5
 from gan_repro.notebooks import NOTEBOOKS, notebook_names, run, settings
 from gan_repro.paths import RESULTS, ROOT
 from gan_repro.records import is_record_of, read_record
-from gan_repro.workflow import READS, WRITES, needs
+from gan_repro.workflow import READS, TRAINS, WRITES, needs
 
 NAMES = notebook_names()
 
@@ -83,6 +85,18 @@ def test_changing_a_parameter_and_running_all_never_shows_the_old_run(tmp_path, 
     assert ["lr 0.05" in text for text in shown] == [False, True, False]
 
 
+@pytest.mark.notebooks
+def test_without_faces_04_says_how_to_get_them_and_stops(tmp_path, monkeypatch):
+    monkeypatch.setenv("GAN_REPRO_FACES", str(tmp_path / "none"))
+    parameters = settings("04_faces", "smoke") | {"results_dir": str(tmp_path), "runs_dir": str(tmp_path / "runs")}
+    run("04_faces", parameters, tmp_path / "out.ipynb")
+    cells = {cell.id: cell for cell in nbformat.read(tmp_path / "out.ipynb", as_version=4).cells}
+    (printed,) = [output.text for output in cells["data-load"].outputs if output.get("name") == "stdout"]
+    assert printed.startswith("not run: no faces in") and printed.count("\n") == 1
+    assert cells["nets-count"].execution_count is None
+    assert [path.name for path in tmp_path.iterdir()] == ["out.ipynb"]
+
+
 def test_a_misspelt_parameter_is_refused_before_anything_runs(tmp_path):
     with pytest.raises(ValueError, match="03_mnist has no parameter max_epoch:"):
         run("03_mnist", {"max_epoch": 1}, tmp_path / "out.ipynb")
@@ -122,27 +136,32 @@ def test_parameters_are_plain_literals_with_type_and_comment(name):
         assert re.fullmatch(r"[a-z_]+: (int|float|str|bool) = \S.*  # .+", line), line
 
 
-def test_the_committed_record_is_of_the_run_that_03_shows_at_its_defaults():
-    known = papermill.inspect_notebook(NOTEBOOKS / "03_mnist.ipynb")
-    defaults = {name: ast.literal_eval(parameter["default"]) for name, parameter in known.items()}
-    fields = {field.name for field in dataclasses.fields(TrainingConfig)}
-    config = TrainingConfig(**{name: value for name, value in defaults.items() if name in fields})
-    md5 = {name: file.md5 for name, file in MNIST_FILES.items()}
-    record = read_record(RESULTS / "mnist" / "seed0.json")
-    assert is_record_of(record, config, md5)
-    assert set(defaults) - fields == {
-        "experiment",
-        "results_dir",
-        "runs_dir",
-        "overwrite",
-    }  # no parameter without effect
+MD5 = {
+    "mnist": {name: file.md5 for name, file in MNIST_FILES.items()},
+    "faces_stage_2": NPZ_MD5,
+    **{pair: {name: file.md5 for name, file in CIFAR10_FILES.items()} for pair in ("cifar10_mlp", "cifar10_conv")},
+}
+FIELDS = {field.name for field in dataclasses.fields(TrainingConfig)}
+PLACES = {"experiment", "results_dir", "runs_dir", "overwrite"}
 
 
-def test_every_parameter_of_03_reaches_the_configuration():
-    (setup,) = [cell.source for cell in code_cells("03_mnist") if cell.id == "setup"]
-    for name in papermill.inspect_notebook(NOTEBOOKS / "03_mnist.ipynb"):
-        if name in {field.name for field in dataclasses.fields(TrainingConfig)}:
-            assert re.search(rf"\b{name}={name}\b", setup), name
+@pytest.mark.parametrize("name, pair", TRAINS.items())
+def test_the_committed_record_is_of_the_run_that_a_notebook_shows_at_its_defaults(name, pair):
+    known = papermill.inspect_notebook(NOTEBOOKS / f"{name}.ipynb")
+    defaults = {key: ast.literal_eval(parameter["default"]) for key, parameter in known.items()}
+    config = released(pair, **{key: value for key, value in defaults.items() if key in FIELDS})
+    assert is_record_of(read_record(RESULTS / defaults["experiment"] / "seed0.json"), config, MD5[pair])
+    if pair == "faces_stage_2":
+        stage_1 = read_record(RESULTS / f"{defaults['experiment']}_stage_1" / "seed0.json")
+        assert is_record_of(stage_1, config.stage_1(), MD5[pair])
+    assert set(defaults) - FIELDS - {"of_tfd"} == PLACES  # no parameter without effect
+
+
+@pytest.mark.parametrize("name", TRAINS)
+def test_every_parameter_of_a_training_reaches_its_configuration(name):
+    (setup,) = [cell.source for cell in code_cells(name) if cell.id == "setup"]
+    for key in FIELDS.intersection(papermill.inspect_notebook(NOTEBOOKS / f"{name}.ipynb")):
+        assert re.search(rf"\b{key}={key}\b", setup), key
 
 
 @pytest.mark.parametrize("name", NAMES)

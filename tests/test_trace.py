@@ -9,14 +9,15 @@ import gan_repro.trace
 from gan_repro.paths import RESULTS
 from gan_repro.records import record_paths
 from gan_repro.results import ResultsError, encode, read_results, relative
-from gan_repro.seeds import FOLDERS, OTHERS
+from gan_repro.seeds import FOLDERS, OF_OTHER_PAIRS, OTHERS
 from gan_repro.tables import TABLES
 from gan_repro.trace import LABELS, NOT_OURS, TraceError, files, rows, trace
 
 FILES = [f"{folder}/{path.name}" for folder in FOLDERS for path in record_paths(RESULTS / folder)]
 FILES += ["parzen/oracles.json", "parzen/by_num_samples.json", "bench.json"]
 FILES += [f"{folder}/{path.name}" for folder, _ in OTHERS for path in record_paths(RESULTS / folder)]
-FILES += ["peers/MNIST.json", "peers/FER-2013.json", "faces/seed0.json"]
+FILES += ["peers/MNIST.json", "peers/FER-2013.json"]
+FILES += [f"{folder}/seed0.json" for folder in OF_OTHER_PAIRS]
 FILES += [f"{model}_FER-2013/seed0.json" for model in ("dbn", "stacked_cae", "deep_gsn")]
 
 

@@ -21,13 +21,27 @@ from gan_repro import dependencies, report, workflow
 from gan_repro.notebooks import notebook_names
 from gan_repro.paths import ROOT, data_dir
 from gan_repro.provenance import session
-from gan_repro.workflow import READS, READS_OF_RECORD, TRAINERS, WRITES, SettingsError, needs, settings, values, variant
+from gan_repro.workflow import (
+    READS,
+    READS_OF_RECORD,
+    TRAINERS,
+    TRAINS,
+    WRITES,
+    SettingsError,
+    needs,
+    settings,
+    values,
+    variant,
+)
 
 PARTS = ["Snakefile", "Makefile", "README.md", "requirements.lock", "pyproject.toml"]
 FOLDERS = ["gan_repro", "notebooks", "settings", "profiles"]
 ALL = {f"notebook_{name}" for name in READS}
 FIRST = {"notebook_03_mnist", "notebook_07_interpolation", "notebook_14_table2"}  # which read no results of 08
-ON_RECORDS = ALL - {"notebook_01_theory", "notebook_02_one_dimensional_gan"}  # those two train nothing on MNIST
+OTHER_DATA = {"notebook_04_faces", "notebook_05_cifar10_mlp", "notebook_06_cifar10_conv"}
+ON_RECORDS = (
+    ALL - OTHER_DATA - {"notebook_01_theory", "notebook_02_one_dimensional_gan"}
+)  # which train nothing on MNIST
 
 
 def copied_tree(folder):
@@ -207,7 +221,7 @@ def test_the_workflow_knows_every_notebook_and_reads_only_what_another_writes():
 def finished(tmp_path_factory):
     """A tree in which Snakemake takes everything for done with smoke settings; the files themselves are empty."""
     tree = copied_tree(tmp_path_factory.mktemp("finished"))
-    made = ["executed/data.txt", *(f"executed/smoke/{name}.ipynb" for name in READS)]
+    made = ["executed/data.txt", "executed/cifar10.txt", *(f"executed/smoke/{name}.ipynb" for name in READS)]
     made += [f"results/smoke/{file}" for files in WRITES.values() for file in files]
     for name in made:
         (tree / name).parent.mkdir(parents=True, exist_ok=True)
@@ -239,7 +253,7 @@ MARKDOWN = add(" ")  # a notebook with a blank after its last brace: the same no
     "names, change, expected",
     [
         (["gan_repro/parzen.py"], lambda path: path.touch(), set()),  # the same contents
-        (["gan_repro/download.py"], CODE_LINE, ALL | {"data"}),
+        (["gan_repro/download.py"], CODE_LINE, ALL | {"data", "cifar10"}),
         (["gan_repro/notebooks.py"], CODE_LINE, {"notebook_00_start_here"}),  # which lists the notebooks
         (["gan_repro/verify.py", "gan_repro/report.py", "README.md", "settings/quick/03_mnist.yaml"],
          add("\n# unrelated\n"), set()),
@@ -249,7 +263,8 @@ MARKDOWN = add(" ")  # a notebook with a blank after its last brace: the same no
         (["settings/smoke/08_parzen_window.yaml"], add("seed: 0\n"), ON_RECORDS - FIRST),
         (["results/smoke/peers/MNIST.json"], add("{}"), {"notebook_00_start_here", "notebook_13_table1"}),
         (["results/smoke/mnist/seed0.json"], Path.unlink, ON_RECORDS),
-        (["results/bench.json"], add(" "), {"notebook_14_table2"}),
+        (["results/bench.json"], add(" "), OTHER_DATA | {"notebook_00_start_here", "notebook_14_table2"}),
+        (["results/smoke/cifar10_mlp/seed0.json"], add("{}"), {"notebook_06_cifar10_conv", "notebook_00_start_here"}),
     ],
 )  # fmt: skip
 def test_a_change_reruns_what_depends_on_it_and_nothing_else(finished, names, change, expected):
@@ -268,7 +283,7 @@ def test_a_change_reruns_what_depends_on_it_and_nothing_else(finished, names, ch
 def test_only_a_change_of_the_code_that_trains_leads_to_another_folder_of_runs(finished, names, change, trains):
     with changed(finished, names, change):
         rerun, told = jobs(finished, "--config", "settings=smoke")
-    assert rerun == ON_RECORDS
+    assert rerun == ON_RECORDS | OTHER_DATA
     (folder,) = re.findall(r"notebooks 03_mnist .*runs_dir=runs/smoke/([0-9a-f]{12}) ", told)
     assert (folder != dependencies.training_fingerprint()) == trains
 
@@ -278,7 +293,15 @@ def test_a_change_of_another_model_s_code_trains_the_other_models_anew_and_no_pa
         rerun, told = jobs(finished, "--config", "settings=smoke")
     assert rerun == {
         f"notebook_{name}"
-        for name in ("00_start_here", "09_dbn", "10_stacked_cae", "11_deep_gsn", "12_more_models", "13_table1")
+        for name in (
+            "00_start_here",
+            "09_dbn",
+            "10_stacked_cae",
+            "11_deep_gsn",
+            "12_more_models",
+            "13_table1",
+            "14_table2",
+        )
     }
     folders = set(re.findall(r"runs_dir=runs/smoke/([0-9a-f]{12}) ", told))
     assert len(folders) == 1 and folders != {dependencies.training_fingerprint("gan_repro.baselines.fit")}
@@ -537,7 +560,7 @@ def test_a_second_workflow_in_the_same_folder_is_told_so(tree):
 
 def tiny_notebook(name, cell=""):
     """A notebook that writes what the real one writes, in a moment; cell: run before that."""
-    trains = name in {"03_mnist", *TRAINERS}
+    trains = name in {*TRAINS, *TRAINERS}
     parameters = 'results_dir: str = "results"  # a\n' + 'runs_dir: str = "runs"  # b\n' * trains
     write = "\n".join(
         f"path = Path('..', results_dir, {file!r})\npath.parent.mkdir(parents=True, exist_ok=True)\npath.touch()"
