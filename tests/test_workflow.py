@@ -300,6 +300,7 @@ def test_a_change_of_another_model_s_code_trains_the_other_models_anew_and_no_pa
             "11_deep_gsn",
             "12_more_models",
             "13_table1",
+            "14_table2",
         )
     }
     folders = set(re.findall(r"runs_dir=runs/smoke/([0-9a-f]{12}) ", told))
