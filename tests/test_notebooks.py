@@ -133,7 +133,7 @@ def test_committed_notebooks_hold_no_path_of_a_machine(name):
 def test_parameters_are_plain_literals_with_type_and_comment(name):
     (cell,) = [cell for cell in code_cells(name) if "parameters" in cell.metadata.get("tags", [])]
     for line in cell.source.splitlines():
-        assert re.fullmatch(r"[a-z_]+: (int|float|str|bool) = \S.*  # .+", line), line
+        assert re.fullmatch(r"[a-z][a-z0-9_]*: (int|float|str|bool) = \S.*  # .+", line), line
 
 
 MD5 = {
