@@ -73,13 +73,15 @@ def one_pass_update(
     for layer in (G.h0, G.h1):
         g_inputs.append(layer(g_inputs[-1]).relu_())
     fake = G.y(g_inputs[-1]).sigmoid_()  # (m, num_pixels)
-    d_inputs = [torch.cat([x, fake]).mul_(masks[0])]  # (2m, num_pixels)
+    d_inputs = [torch.empty_like(masks[0])]  # (2m, num_pixels)
+    torch.mul(x, masks[0][:m], out=d_inputs[0][:m])
+    torch.mul(fake, masks[0][m:], out=d_inputs[0][m:])
     is_largest = []
     for layer, mask in ((D.h0, masks[1]), (D.h1, masks[2])):
         pieces = layer.pieces(d_inputs[-1])  # (2m, num_pieces, num_units)
         largest = pieces.amax(dim=1)
-        d_inputs.append(largest * mask)  # (2m, num_units)
         is_largest.append(torch.eq(pieces, largest.unsqueeze(1), out=pieces))  # 0 or 1, over the pieces
+        d_inputs.append(largest.mul_(mask))  # (2m, num_units)
     logits = D.y(d_inputs[-1])  # (2m, 1)
 
     d_derivative, g_derivative = loss_derivatives(logits, generator_loss=generator_loss, d_loss_scale=d_loss_scale)

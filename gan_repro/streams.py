@@ -59,11 +59,13 @@ def dropout_masks(
     drawn = raw_bits(seed, stream, step, int(starts[-1])).view(np.uint8)
     masks = []
     for size, width, p, start, n in zip(sizes, widths, keep, starts, num_bytes, strict=False):
-        drawn_here, mask = drawn[start : start + n], torch.ones(num_rows, width)
+        drawn_here, mask = drawn[start : start + n], torch.empty(num_rows, width)
         if p == 0.5:
             mask.copy_(torch.from_numpy(np.unpackbits(drawn_here, count=size)).view(num_rows, width))
         elif (kept_of_2_to_16 := round(p * 2**16)) < 2**16:  # 16 bits read as a signed number
             numbers = torch.from_numpy(drawn_here.view(np.int16)).view(num_rows, width)
             torch.lt(numbers, kept_of_2_to_16 - 2**15, out=mask)  # 0 or 1, as floats
+        else:
+            mask.fill_(1)
         masks.append(mask.mul_(1 / p))
     return masks
