@@ -59,14 +59,14 @@ OF_TABLE_1 = [
     "rbm/seed0.json",
     "vae/seed0.json",
 ]
-OF_OTHER_PAIRS = [
+RECORDS_OF_OTHER_PAIRS = [
     file
     for name in ("04_faces", "05_cifar10_mlp", "06_cifar10_conv")
     for file in WRITES[name]
     if file.endswith(".json")
 ]
 READS = {
-    "00_start_here": [*OF_TABLE_1, *OF_OTHER_PAIRS],
+    "00_start_here": [*OF_TABLE_1, *RECORDS_OF_OTHER_PAIRS],
     "01_theory": [],
     "02_one_dimensional_gan": [],
     "03_mnist": [],
