@@ -1,6 +1,7 @@
 """Whether samples are copies: their nearest training images (the last column of Figure 2), and how near these are."""
 
 from collections.abc import Callable
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -39,34 +40,39 @@ def difference_of_medians(a: Tensor, b: Tensor, num_draws: int = 1000) -> tuple[
     return low, high
 
 
-def shares_nearer_to_learned(
+class LearnedNeighbours(NamedTuple):
+    """The share of images whose nearest neighbour is a learned one, and the middle 95 % of what chance makes of it."""
+
+    share: float
+    low: float
+    high: float
+
+    def least_copies(self, expected: float) -> float:
+        """The share of copies, each nearest to its own original, from which on the share would lie above chance where
+        all else keep to what is expected."""
+        return (self.high - expected) / (1 - expected)
+
+
+def learned_neighbours(
     images: Tensor,
     learned: Tensor,
     held_out: Tensor,
     *,
-    num_splits: int = 50,
+    num_draws: int = 1000,
     see: Callable[[Tensor], Tensor] = to_unit,
-) -> tuple[Tensor, Tensor]:
-    """The share of images that lie nearer to some of the learned images than to as many held out, split by split.
+) -> LearnedNeighbours:
+    """Whether images are nearest to what was learned more often than to as good images that were not.
 
-    images: (n, d) as G draws them; learned and held_out: uint8, from the same source. Who has learned nothing by heart
-    is as near to the one as to the other, however smooth the images are. But smooth images share their neighbours, a
-    few real ones near the middle of all, so that they do not count one by one: therefore the second result, the same
-    share between two halves of held_out. Each is (num_splits,); a split takes half of held_out and as many of learned,
-    at random, always the same. Raises ValueError where there are fewer learned than that.
+    images: (n, d) as G draws them; learned, (N, d), and held_out, (M, d): uint8, from the same source. Each image's
+    nearest among all N + M is looked for. Of copies it is a learned one; of images that know nothing of who was learned
+    it is one in N / (N + M) of cases, however smooth they are. But smooth images share their neighbours, a few real
+    ones near the middle of all, and do not count one by one: so chance is what becomes of the share, with the same
+    neighbours, where N of the N + M are called learned at random, num_draws times, always the same.
     """
-    half = len(held_out) // 2
-    if len(learned) < half:
-        raise ValueError(f"{len(learned)} learned images for {half} held out in a split: take more")
+    rows = nearest_training_images(images, torch.cat([learned, held_out]), see=see)
+    neighbours, times = rows.unique(return_counts=True)
     rng = torch.Generator().manual_seed(0)
-    to_learned, to_held_out = (
-        torch.cat([torch.cdist(images, see(part)) for part in real.split(10_000)], dim=1)
-        for real in (learned, held_out)
-    )  # (n, N) each
-    of_learned, between = [], []
-    for _ in range(num_splits):
-        some, order = torch.randperm(len(learned), generator=rng)[:half], torch.randperm(len(held_out), generator=rng)
-        first, second = (to_held_out[:, rows].amin(dim=1) for rows in (order[:half], order[half : 2 * half]))
-        of_learned.append((to_learned[:, some].amin(dim=1) < first).double().mean())
-        between.append((second < first).double().mean())
-    return torch.stack(of_learned), torch.stack(between)
+    orders = (torch.randperm(len(learned) + len(held_out), generator=rng) for _ in range(num_draws))
+    by_chance = torch.stack([times[order[neighbours] < len(learned)].sum() for order in orders]).double() / len(images)
+    low, high = by_chance.quantile(torch.tensor([0.025, 0.975], dtype=torch.float64)).tolist()
+    return LearnedNeighbours((rows < len(learned)).double().mean().item(), low, high)
