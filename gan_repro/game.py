@@ -142,11 +142,11 @@ def learn(net: nn.Module, velocity: nn.Module, *, lr: float, momentum: float, ma
     """v <- momentum v - lr grad, weights <- weights + v: pylearn2's Momentum, from the gradients in `.grad`; then the
     limit on the norms of fully connected layers, if there is one.
 
-    A few rows at a time, from the first operation to the last: of the large nets, whose weights do not fit in a cache,
-    memory is then read once and not at every operation.
+    On a CPU a few rows at a time, from the first operation to the last: of the large nets, whose weights do not fit in
+    a cache, memory is then read once and not at every operation.
     """
     for weight, v in zip(net.parameters(), velocity.parameters(), strict=True):
-        rows = max(1, BLOCK * len(weight) // weight.numel())
+        rows = max(1, BLOCK * len(weight) // weight.numel()) if weight.device.type == "cpu" else len(weight)
         for w, v_, grad in zip(weight.split(rows), v.split(rows), weight.grad.split(rows), strict=True):
             v_.mul_(momentum).add_(grad, alpha=-lr)
             w.add_(v_)

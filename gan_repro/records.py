@@ -29,6 +29,7 @@ from gan_repro.results import ResultsError, damaged, read_results, record_paths,
 from gan_repro.scoring import REDRAWS, TEST_DRAW, draw_samples, scores_on_test_set
 from gan_repro.training import Best, Run, recipe_of, train
 from gan_repro.weights import PRECISION, kept_beside, pack, pack_samples, unpack, unpack_samples, write_beside
+from gan_repro.words import check_all_taken, split_words, with_fields
 
 NUM_KEPT_SAMPLES = 250  # of each generator of the pairs whose weights are too large to keep: 4 MB for all three
 Record = dict[str, Any]  # the contents of a results file of the kind "run": results_schema.json
@@ -287,14 +288,13 @@ def main() -> None:
     parser.add_argument("--tfd", action="store_true", help="the Toronto Face Database's faces, not FER-2013's")
     parser.add_argument("parameters", nargs="*", metavar="name=value", help="fields of TrainingConfig")
     arguments = parser.parse_intermixed_args()  # options may stand before, between or after the parameters
-    defaults = asdict(TrainingConfig())
     try:
-        given = dict(word.split("=", 1) for word in arguments.parameters)
-        given = {name: type(defaults.get(name, ""))(value) for name, value in given.items()}
-        config = released(given.pop("pair", "mnist"), **given)
+        given = split_words(arguments.parameters)
+        config = with_fields(released(pair := given.pop("pair", "mnist")), given)
+        check_all_taken(given, f"the pair {pair}", config)
         data = load_images(config.pair, of_tfd=arguments.tfd)
         reproduce(config, data, RESULTS / "again" / (arguments.experiment or config.pair), runs=RUNS / "again")
-    except (TypeError, ValueError, DataError, RuntimeError) as error:
+    except (ValueError, DataError, RuntimeError) as error:
         sys.exit(str(error))
 
 

@@ -1,7 +1,7 @@
 """Table 1, second column: the paper's numbers on the Toronto Face Database, and ours on other faces.
 
 That database was never public, so nothing here is compared with the paper: FER-2013 stands in for it, with folds and
-scores as the paper has them (`scoring.scores_over_folds`).
+scores as the paper has them (`scoring.scores_over_folds`). Who has it finds the records of his own runs in its column.
 """
 
 import math
@@ -11,6 +11,7 @@ from typing import Any
 
 import pandas as pd
 
+from gan_repro import tfd
 from gan_repro.paths import FACE_PEERS, REAL_FACES, RESULTS
 from gan_repro.results import nats
 from gan_repro.seeds import OTHERS, learned, records, records_of_other
@@ -31,12 +32,12 @@ ADVERSARIAL = (
     ("last", "Adversarial nets, last epoch"),
 )
 NOT_PUBLIC = "not run: data not public"
-PAPER, OURS, BELOW = "paper, on TFD", f"ours, on {FACES}", "below real faces"
+PAPER, ON_TFD, OURS, BELOW = "paper, on TFD", "ours, on TFD", f"ours, on {FACES}", "below real faces"
 
 
-def folder_of(model_folder: str) -> str:
+def folder_of(model_folder: str, faces: str = FACES) -> str:
     """The folder of a model's records on these faces, below a results folder."""
-    return f"{model_folder}_{FACES}"
+    return f"{model_folder}_{faces}"
 
 
 def table1_faces(results: Path = RESULTS) -> pd.DataFrame:
@@ -45,28 +46,36 @@ def table1_faces(results: Path = RESULTS) -> pd.DataFrame:
     ± is the standard error over the five folds; sigma the median of theirs; below real faces: the mean of the folds'
     differences, with its own standard error, since all rows are scored on the same faces.
     """
-    peers, ours = face_peers(results), {}
+    peers, ours, on_tfd = face_peers(results), {}, {}
     scores = peers.get("scores", {})
     oracle = scores.get(REAL_FACES)
     for folder, model in OTHERS:
         if runs := records_of_other(results / folder_of(folder)):
             ours[model] = columns_of_other(runs) | below([run["metrics"]["test"] for run in runs], oracle)
             ours[model]["seeds"] += left_out(results / folder_of(folder), runs)
+        if runs := records_of_other(results / folder_of(folder, "TFD")):
+            on_tfd[model] = columns_of_other(runs)["ours"]
     if runs := records(results / "faces"):
         for name, model in ADVERSARIAL:
+            columns = our_columns(runs, name)
+            if tfd.FILE in runs[0]["data_md5"]:
+                on_tfd[model] = columns["ours"]
+                continue
             scores_of_runs = [run["metrics"][name]["test"] for run in learned(runs)]
-            ours[model] = our_columns(runs, name) | below(scores_of_runs, oracle)
+            ours[model] = columns | below(scores_of_runs, oracle)
     for model, score in sorted(scores.items(), key=lambda item: item[0] == REAL_FACES):  # real faces last
         ours[model] = score_columns([score], None) | below([score], oracle)
         ours[model] |= {"source": source(model, peers["parameters"]), "core-minutes": minutes_of_peer(peers, model)}
     rows = []
-    for model in [*PAPER_TFD, *(model for model in ours if model not in PAPER_TFD)]:
+    for model in dict.fromkeys([*PAPER_TFD, *on_tfd, *ours]):
         row = {"model": model} | ours.get(model, {})
         if model in PAPER_TFD:
             value, error = PAPER_TFD[model]
-            row |= {PAPER: f"{value:g} ± {error:g}", "ours, on TFD": NOT_PUBLIC}
+            row |= {PAPER: f"{value:g} ± {error:g}", ON_TFD: NOT_PUBLIC}
+        if model in on_tfd:
+            row[ON_TFD] = on_tfd[model]
         rows.append(row | {OURS: row.get("ours", "–")})
-    columns = ["model", PAPER, "ours, on TFD", OURS, "sigma", "fine grid", BELOW, "seeds"]
+    columns = ["model", PAPER, ON_TFD, OURS, "sigma", "fine grid", BELOW, "seeds"]
     columns += ["between draws", "core-minutes", "source"]
     return pd.DataFrame([{column: row.get(column, "–") for column in columns} for row in rows])
 

@@ -16,13 +16,13 @@ from gan_repro.contrast import global_contrast_normalize
 from gan_repro.data import to_unit
 from gan_repro.faces import Faces
 from gan_repro.fer2013 import five_folds
-from gan_repro.game import Game
+from gan_repro.game import EMA_INTERVAL, STATISTICS, Game
 from gan_repro.losses import discriminator_loss, generator_loss_nonsaturating
 from gan_repro.one_pass import one_pass_gradients
 from gan_repro.pairs import as_seen, make_discriminator, make_generator
 from gan_repro.paths import RESULTS
 from gan_repro.records import NUM_KEPT_SAMPLES, read_generator, read_record, read_samples, reproduce, with_weights
-from gan_repro.results import ResultsError
+from gan_repro.results import ResultsError, nats
 from gan_repro.scoring import (
     TEST_DRAW,
     VALIDATION_DRAW,
@@ -32,6 +32,7 @@ from gan_repro.scoring import (
     scores_over_folds,
 )
 from gan_repro.steps import two_pass_gradients
+from gan_repro.table1_faces import table1_faces
 from gan_repro.training import hash_of, load_run, run_folder, train
 from gan_repro.weights import pack_samples, unpack_samples
 
@@ -203,9 +204,22 @@ def test_an_update_is_that_of_the_losses_momentum_and_limit_written_out(pair, st
 
 
 @pytest.mark.parametrize("pair", OTHERS)
-def test_a_run_of_each_pair_resumes_with_the_same_bits(pair, data, tmp_path):
-    config = tiny(pair)
+def test_a_run_of_each_pair_resumes_with_the_same_bits(pair, data, tmp_path, monkeypatch):
+    """Once in the middle of an epoch and once after it, both after the average has moved."""
+    config = tiny(pair, batch_size=2)
+    assert config.steps_per_epoch > EMA_INTERVAL
     whole = train(config, data[pair], runs=tmp_path / "whole", show=None)
+    update = Game.update
+
+    def stops(game):
+        update(game)
+        if game.step == EMA_INTERVAL + 1:
+            signal.raise_signal(signal.SIGINT)
+
+    monkeypatch.setattr(Game, "update", stops)
+    with pytest.raises(KeyboardInterrupt):
+        train(replace(config, max_epochs=1), data[pair], runs=tmp_path / "parts", show=None)
+    monkeypatch.setattr(Game, "update", update)
     train(replace(config, max_epochs=1), data[pair], runs=tmp_path / "parts", show=None)
     parts = train(config, data[pair], runs=tmp_path / "parts", show=None)
     assert whole.history == parts.history and whole.epochs == 2
@@ -213,6 +227,18 @@ def test_a_run_of_each_pair_resumes_with_the_same_bits(pair, data, tmp_path):
     for net in ("G", "D", "v_G", "v_D", "ema"):
         assert all(torch.equal(value, again[net][key]) for key, value in game[net].items())
     assert (whole.folder.parent / whole.folder.name).name.startswith(f"{pair}-seed0-")
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no GPU here")
+@pytest.mark.parametrize("pair", OTHERS)
+def test_a_pair_trains_and_is_recorded_on_a_gpu_as_on_a_cpu(pair, data, tmp_path):
+    config, records = tiny(pair), {}
+    for device in ("cuda", "cpu"):
+        places = {"runs": tmp_path / device, "device": device, "show": None}
+        records[device] = reproduce(config, data[pair], tmp_path / device / pair, **places)[0]
+    for name in STATISTICS:
+        gpu, cpu = ([row[name] for row in records[device]["history"]] for device in ("cuda", "cpu"))
+        assert gpu == pytest.approx(cpu, rel=1e-3, abs=1e-3)
 
 
 def test_another_pair_width_or_stage_1_is_another_run():
@@ -406,6 +432,12 @@ def test_a_user_s_own_tfd_goes_through_both_stages_to_the_score_of_five_folds(tm
     assert [len(score["folds"]) for score in record["metrics"]["G"]["test"].values()] == [5, 5]
     assert record["made_by"]["command"].split()[4:7] == ["--experiment", "faces", "--tfd"]
     assert list(record["data_md5"]) == [tfd.FILE]
+    table = table1_faces(tmp_path).set_index("model")
+    score = record["metrics"]["G"]["test"]["authors"]
+    of_row = dict(table.loc["Adversarial nets"])
+    assert of_row["ours, on TFD"] == nats(score["log_likelihood"], score["standard_error"])
+    assert of_row["ours, on FER-2013"] == of_row["below real faces"] == "–"
+    assert table.loc["DBN", "ours, on TFD"] == "not run: data not public"
     assert torch.equal(torch.cat([faces.train, faces.valid]), torch.from_numpy(images[:40]).flatten(1))
 
 

@@ -220,6 +220,21 @@ def test_a_run_can_be_made_from_the_command_line(small, small_run, mnist, tmp_pa
     monkeypatch.setattr("sys.argv", ["records", *shlex.split(record["made_by"]["command"])[4:]])
     main()
     assert read_record(tmp_path / "again" / "mnist" / "seed0.json")["metrics"] == record["metrics"]
-    monkeypatch.setattr("sys.argv", ["records", "lrr=1"])
-    with pytest.raises(SystemExit, match="lrr"):
+
+
+@pytest.mark.parametrize(
+    "words, told",
+    [
+        ("lrr=1", "the pair mnist has no parameter lrr: it has pair, seed, "),
+        ("width", "'width' is not a parameter: write name=value"),
+        ("pair=cifar10_mlp lr=abc", "lr is 'abc': it must be a value such as 0.025"),
+        ("seed=1.5", "seed is '1.5': it must be a value such as 0"),
+        ("pair=cifar100", "cifar100"),
+        ("width=2", "width"),
+    ],
+)
+def test_parameters_that_cannot_be_are_named_in_a_sentence(words, told, monkeypatch):
+    monkeypatch.setattr("sys.argv", ["records", *words.split()])
+    with pytest.raises(SystemExit) as stopped:
         main()
+    assert told in str(stopped.value)

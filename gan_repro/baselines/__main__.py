@@ -7,11 +7,11 @@ from pathlib import Path
 from typing import Any
 
 from gan_repro.baselines.fit import DATA, FIXED, MODELS, Fit, fit
-from gan_repro.baselines.words import check_all_taken, split_words, with_fields
 from gan_repro.download import DataError
 from gan_repro.pairs import Images
 from gan_repro.paths import RESULTS, RUNS
 from gan_repro.results import read_results, relative
+from gan_repro.words import check_all_taken, split_words, with_fields
 
 
 def parse(model: str, data: Images, words: list[str], chosen: dict[str, Any] | None = None) -> Fit:

@@ -18,7 +18,6 @@ from torch import Tensor
 
 from gan_repro.baselines.checks import check
 from gan_repro.baselines.fit import DATA, data_name, plus_minus, scores_of_samples
-from gan_repro.baselines.words import check_all_taken, split_words, with_fields
 from gan_repro.data import to_unit
 from gan_repro.download import DataError
 from gan_repro.faces import Faces
@@ -27,6 +26,7 @@ from gan_repro.pairs import Images
 from gan_repro.paths import REAL_FACES, RESULTS, RUNS
 from gan_repro.results import nats, read_results, relative, write_results
 from gan_repro.weights import kept_beside, pack_samples, write_beside
+from gan_repro.words import check_all_taken, split_words, with_fields
 
 NUM_KEPT = 20  # of each set, drawn from it at random
 
