@@ -6,7 +6,7 @@ from pathlib import Path
 import torch
 
 from benchmarks.mnist_step import made_images, repeat
-from benchmarks.timing import Effort, Section, interleaved
+from benchmarks.timing import Bar, Effort, Section, interleaved, ratio
 from gan_repro.config import TrainingConfig
 from gan_repro.data import MNIST
 from gan_repro.training import Trainer
@@ -34,4 +34,5 @@ def measure(effort: Effort) -> Section:
         title=f"Epoch of {config.steps_per_epoch} updates; {effort.slow_rounds} rounds",
         seconds=seconds,
         reference=UPDATES,
+        bars=[Bar("with a fifth of a score and a checkpoint / updates alone", ratio(seconds[EPOCH], seconds[UPDATES]))],
     )

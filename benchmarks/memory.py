@@ -7,56 +7,121 @@ from collections.abc import Callable
 from pathlib import Path
 
 import torch
+from sklearn.neighbors import KernelDensity
 
 from benchmarks.mnist_step import made_images
-from benchmarks.parzen_protocol import made_inputs, protocol
+from benchmarks.pairs import new_game
+from benchmarks.parzen_protocol import authors_formula, by_cdist, made_inputs, protocol
 from benchmarks.timing import Bar, Effort, Spread
-from gan_repro.config import TrainingConfig
+from benchmarks.tutorial import TutorialLoop
+from gan_repro.config import RELEASED, TrainingConfig
+from gan_repro.data import to_unit
 from gan_repro.game import Game
 from gan_repro.memorisation import nearest_training_images
 from gan_repro.paths import ROOT
+from gan_repro.scoring import validation_scores
 
 CLEAR_REFS = Path("/proc/self/clear_refs")  # where it is missing, the peak cannot be taken
 
 
-def parzen(num_images: int, num_samples: int) -> Callable[[], object]:
+Work = Callable[[], object]
+
+
+def parzen(num_images: int, num_samples: int) -> Work:
     inputs = made_inputs(num_images, num_samples)
     protocol(*(rows[:10] for rows in inputs))  # libraries load on first use
     return lambda: protocol(*inputs)
 
 
-def step(num_train: int, _: int) -> Callable[[], object]:
-    game = Game(TrainingConfig(num_train=num_train), made_images(num_train))
-    return game.update
+def cdist(num_images: int, num_samples: int) -> Work:
+    inputs = made_inputs(num_images, num_samples)
+    by_cdist(*(rows[:10] for rows in inputs))
+    return lambda: by_cdist(*inputs)
 
 
-def neighbours(num_train: int, num_samples: int) -> Callable[[], object]:
+def kernel_density(num_images: int, num_samples: int) -> Work:
+    _, test, samples = made_inputs(num_images, num_samples)
+    fitted = KernelDensity(bandwidth=0.2).fit(samples.numpy())
+    return lambda: fitted.score_samples(test.numpy())
+
+
+def formula(num_images: int, num_samples: int) -> Work:
+    _, test, samples = made_inputs(num_images, num_samples)
+    authors_formula(test[:1], samples[:10], 0.2)
+    return lambda: authors_formula(test, samples, 0.2)
+
+
+def step_of(form: str) -> Callable[..., Work]:
+    return lambda num_train: Game(TrainingConfig(step=form, num_train=num_train), made_images(num_train)).update
+
+
+def tutorial(num_train: int) -> Work:
+    return TutorialLoop(to_unit(made_images(num_train))).step
+
+
+def score(num_images: int, num_samples: int) -> Work:
+    config = TrainingConfig(num_train=100, num_valid=num_images, num_samples=num_samples)
+    game, valid = Game(config, made_images(100)), made_images(num_images)
+    return lambda: validation_scores(game.G, valid, config)
+
+
+def neighbours(num_train: int, num_samples: int) -> Work:
     train, samples = made_images(num_train), torch.rand(num_samples, 784)
     nearest_training_images(samples[:10], train[:10])
     return lambda: nearest_training_images(samples, train)
 
 
-WORK = {"parzen": parzen, "step": step, "neighbours": neighbours}
+def pair(number: int, percent: int) -> Work:
+    """A step of the pair with this number, at a width in hundredths of the released one."""
+    return new_game(list(RELEASED)[number], Effort(width_of_pairs=percent / 100)).update
+
+
+WORK = {
+    "step": step_of("simultaneous"),
+    "two_pass": step_of("two_pass"),
+    "alternating": step_of("alternating"),
+    "tutorial": tutorial,
+    "pair": pair,
+    "score": score,
+    "parzen": parzen,
+    "cdist": cdist,
+    "kernel_density": kernel_density,
+    "formula": formula,
+    "neighbours": neighbours,
+}
 
 
 def measure(effort: Effort) -> list[Bar]:
     """Megabytes above the inputs. Empty where the system does not tell."""
     if not CLEAR_REFS.exists():
         return []
-    fewest, most, images = effort.sizes[0], effort.sizes[-1], effort.num_images
-    few, protocols, many = (peak_memory("parzen", images, n) / 1e6 for n in (fewest, effort.num_samples, most))
-    one_step = peak_memory("step", effort.num_train, 0) / 1e6
-    search = peak_memory("neighbours", effort.num_train, effort.num_neighbours) / 1e6
 
-    def megabytes(name: str, value: float, at_most: float | None = None) -> Bar:
+    def megabytes(name: str, work: str, *sizes: int, at_most: float | None = None) -> Bar:
+        value = peak_memory(work, *sizes) / 1e6
         return Bar(f"peak memory: {name}", Spread(value, value, value), at_most=at_most, unit="MB")
 
+    images, samples, train = effort.num_images, effort.num_samples, effort.num_train
+    few, most = effort.sizes[0], effort.sizes[-1]
+    least = megabytes(f"Parzen, {few:,} samples", "parzen", images, few)
+    part = max(1, effort.num_slice // 5)
+    others = [name for name in RELEASED if name != "mnist"]
+    percent = round(100 * effort.width_of_pairs)
     return [
-        megabytes("MNIST step, buffers of its first", one_step),
-        megabytes("nearest neighbours", search),
-        megabytes(f"Parzen, {fewest:,} samples", few),
-        megabytes(f"Parzen, {effort.num_samples:,} samples", protocols, at_most=300),
-        megabytes(f"Parzen, {most:,} samples", many, at_most=1.5 * few),  # flat
+        megabytes("MNIST step, one pass, its first", "step", train),
+        megabytes("MNIST step, two passes, its first", "two_pass", train),
+        megabytes("MNIST step, alternating, its first", "alternating", train),
+        megabytes("tutorial loop, its first step", "tutorial", train),
+        *(megabytes(f"{name}, its first step", "pair", list(RELEASED).index(name), percent) for name in others),
+        megabytes("a validation score of G", "score", images, samples),
+        megabytes("nearest neighbours", "neighbours", train, effort.num_neighbours),
+        megabytes("Parzen by torch.cdist", "cdist", images, samples),
+        megabytes(
+            f"scikit-learn's KernelDensity, {effort.num_slice} images", "kernel_density", effort.num_slice, samples
+        ),
+        megabytes(f"the authors' formula, {part} images", "formula", part, samples),
+        least,
+        megabytes(f"Parzen, {samples:,} samples", "parzen", images, samples, at_most=300),
+        megabytes(f"Parzen, {most:,} samples", "parzen", images, most, at_most=1.5 * least.measured.median),  # flat
     ]
 
 
@@ -68,7 +133,7 @@ def peak_memory(work: str, *sizes: int) -> int:
     return int(done.stdout)
 
 
-def peak_above_present(work: Callable[[], object]) -> int:
+def peak_above_present(work: Work) -> int:
     """Bytes by which work() raises this process's resident memory, at its highest, above what it holds before.
 
     Counted by VmHWM from zero: getrusage's maximum would begin with the peak of the process that started this one.

@@ -21,7 +21,7 @@ def measure(effort: Effort) -> Section:
         seconds |= timed
         gflop |= counted
     return Section(
-        title=f"Pairs of Section 5, {torch.get_num_threads()} thread(s); {effort.slow_rounds} rounds",
+        title=f"Pairs of Section 5, {torch.get_num_threads()} thread(s); {effort.pair_rounds} rounds",
         seconds=seconds,
         reference="mnist: step",
         gflop=gflop,
@@ -36,7 +36,7 @@ def of_pair(pair: str, effort: Effort) -> tuple[dict[str, list[float]], dict[str
     n = effort.steps_per_round if pair == "mnist" else 1  # those of the others take seconds
     works = {f"{pair}: step": game.update, f"{pair}: {NUM_SAMPLES} samples": lambda: samples(game, z)}
     gflop = {name: flop_of(work) / 1e9 for name, work in works.items()}
-    timed = interleaved({name: repeat(work, n) for name, work in works.items()}, effort.slow_rounds)
+    timed = interleaved({name: repeat(work, n) for name, work in works.items()}, effort.pair_rounds)
     return {name: [value / n for value in values] for name, values in timed.items()}, gflop
 
 

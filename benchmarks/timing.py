@@ -16,6 +16,7 @@ class Effort:
     step_rounds: int = 30
     steps_per_round: int = 10  # so that the first, with the caches full of another row's weights, counts little
     parzen_rounds: int = 8
+    pair_rounds: int = 15  # of one step each
     slow_rounds: int = 3  # of what takes many seconds: peers on a slice, an epoch, new processes
     num_train: int = 50_000  # the authors' MNIST split
     num_images: int = 10_000  # scored by Parzen (Section 5), a tenth as many choose sigma
@@ -31,7 +32,7 @@ class Effort:
     batch_sizes: tuple[int, ...] = (100, 200, 500, 1000)
 
 
-QUICK = Effort(step_rounds=5, steps_per_round=4, parzen_rounds=2, slow_rounds=1, steps_side_by_side=30)
+QUICK = Effort(step_rounds=5, steps_per_round=4, parzen_rounds=2, pair_rounds=1, slow_rounds=1, steps_side_by_side=30)
 
 
 class Spread(NamedTuple):

@@ -93,6 +93,7 @@ EXPERIMENTS = {  # the folders that these write to
 }
 # From the repository root, whatever the settings: no workflow makes these.
 READS_OF_RECORD = {
+    "03_mnist": [f"results/{ORACLES}", f"results/{BY_NUM_SAMPLES}"],
     "04_faces": [f"results/{FACE_PEERS}", "results/bench.json"],
     "05_cifar10_mlp": ["results/bench.json"],
     "06_cifar10_conv": ["results/bench.json"],
