@@ -43,6 +43,7 @@ def measure(effort: Effort) -> Section:
         bars=[
             Bar("one-pass / its bare products", ratio(seconds[ONE_PASS], seconds[PRODUCTS]), at_most=1.35),
             Bar("tutorial loop / one-pass", ratio(seconds[TUTORIAL], seconds[ONE_PASS]), at_least=1.8),
+            Bar("tutorial loop / the bare products", ratio(seconds[TUTORIAL], seconds[PRODUCTS])),  # no step is faster
             Bar("alternating / one-pass", ratio(seconds[ALTERNATING], seconds[ONE_PASS]), at_least=1.3),
         ],
     )

@@ -32,6 +32,7 @@ SMALLEST = Effort(
     num_neighbours=20,
     num_photographs=200,
     width_of_pairs=0.01,
+    pair_rounds=1,
     slow_rounds=1,
     steps_side_by_side=1,
     largest_product=100,
@@ -54,7 +55,7 @@ def test_a_run_times_all_rows_and_writes_what_it_prints(tmp_path, capsys):
     assert all(set(growth["seconds"]) == {"100", "200"} for growth in record["growth"][:2])
     parts = [*record["sections"], *record["growth"], {"bars": record["memory"]}]
     bars = [bar for part in parts for bar in part["bars"]]
-    assert len(bars) == 3 + 3 + 2 + 1 + 2 + 1 + 3 + 5
+    assert len(bars) == 4 + 4 + 1 + 2 + 1 + 2 + 1 + 3 + 16
     for bar in bars:
         assert f"{bar['name']} " in printed
         assert bar["met"] == (bar.get("at_least", -1e9) <= bar["median"] <= bar.get("at_most", 1e9))
