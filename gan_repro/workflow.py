@@ -124,7 +124,8 @@ READS_OF_RECORD = {
     ],
     "14_table2": [
         "results/bench.json",
-        *(f"results/{model}/seed0.json" for model in ("dbn", "stacked_cae", "deep_gsn", "rbm", "vae")),
+        *(f"results/{model}/seed{seed}.json" for model in ("dbn", "stacked_cae", "deep_gsn") for seed in range(3)),
+        *(f"results/{model}/seed0.json" for model in ("rbm", "vae")),
     ],
 }
 # Which module trains what a notebook runs, where it is not the one that trains the pairs.
