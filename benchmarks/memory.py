@@ -71,17 +71,18 @@ def neighbours(num_train: int, num_samples: int) -> Work:
     return lambda: nearest_training_images(samples, train)
 
 
-def pair(number: int, percent: int) -> Work:
-    """A step of the pair with this number, at a width in hundredths of the released one."""
-    return new_game(list(RELEASED)[number], Effort(width_of_pairs=percent / 100)).update
+def step_of_pair(name: str) -> Callable[..., Work]:
+    """A step of one of the other pairs, at a width in hundredths of the released one."""
+    return lambda percent: new_game(name, Effort(width_of_pairs=percent / 100)).update
 
 
+OTHER_PAIRS = [name for name in RELEASED if name != "mnist"]
 WORK = {
     "step": step_of("simultaneous"),
     "two_pass": step_of("two_pass"),
     "alternating": step_of("alternating"),
     "tutorial": tutorial,
-    "pair": pair,
+    **{name: step_of_pair(name) for name in OTHER_PAIRS},
     "score": score,
     "parzen": parzen,
     "cdist": cdist,
@@ -104,14 +105,13 @@ def measure(effort: Effort) -> list[Bar]:
     few, most = effort.sizes[0], effort.sizes[-1]
     least = megabytes(f"Parzen, {few:,} samples", "parzen", images, few)
     part = max(1, effort.num_slice // 5)
-    others = [name for name in RELEASED if name != "mnist"]
     percent = round(100 * effort.width_of_pairs)
     return [
         megabytes("MNIST step, one pass, its first", "step", train),
         megabytes("MNIST step, two passes, its first", "two_pass", train),
         megabytes("MNIST step, alternating, its first", "alternating", train),
         megabytes("tutorial loop, its first step", "tutorial", train),
-        *(megabytes(f"{name}, its first step", "pair", list(RELEASED).index(name), percent) for name in others),
+        *(megabytes(f"{name}, its first step", name, percent) for name in OTHER_PAIRS),
         megabytes("a validation score of G", "score", images, samples),
         megabytes("nearest neighbours", "neighbours", train, effort.num_neighbours),
         megabytes("Parzen by torch.cdist", "cdist", images, samples),
