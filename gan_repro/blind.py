@@ -22,6 +22,19 @@ class BlindSheet(NamedTuple):
         found = sum(bool(self.is_generated[number - 1]) for number in generated)
         return found, len(generated) - found
 
+    def answer(self, called_generated: set[int], *, is_judged: bool) -> str:
+        """What a judge found, in one line, and which images are generated, in another.
+
+        is_judged: whether it was this sheet that the judge saw, and not that of another run.
+        """
+        told = "this run's sheet has not been judged"
+        if is_judged:
+            found, wrong = self.judged(called_generated)
+            told = f"called generated: {len(called_generated)}; of these generated {found}, real {wrong}"
+            told += f"; of {int(self.is_generated.sum())} generated in all"
+        numbers = [str(i + 1) for i, generated in enumerate(self.is_generated.tolist()) if generated]
+        return f"{told}\ngenerated are {', '.join(numbers)}"
+
 
 def blind_sheet(samples: Tensor, real: Tensor, seed: int) -> BlindSheet:
     """samples (m, d) and real (k, d), mixed: an order that depends on seed alone."""

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from typing import NamedTuple
 
+import pandas as pd
 import torch
 from torch import Tensor
 
@@ -76,3 +77,37 @@ def learned_neighbours(
     by_chance = torch.stack([times[order[neighbours] < len(learned)].sum() for order in orders]).double() / len(images)
     low, high = by_chance.quantile(torch.tensor([0.025, 0.975], dtype=torch.float64)).tolist()
     return LearnedNeighbours((rows < len(learned)).double().mean().item(), low, high)
+
+
+def distances_table(distances: dict[str, Tensor], fresh: str) -> pd.DataFrame:
+    """Distances of several sets of images to the training set, as text: how many images, their median, the least, and
+    whether the median differs from that of fresh images, with its interval (`difference_of_medians`).
+
+    distances: by a set's name, each (n,), as `distances_to_training_set`; fresh: the name of the set that nothing
+    learned. Raises KeyError if there is no such set.
+    """
+    rows = []
+    for name, of_set in distances.items():
+        row = {"images": name, "how many": len(of_set)}
+        row |= {"median": f"{of_set.median():.2f}", "nearest": f"{of_set.min():.2f}", f"against {fresh}": "–"}
+        if name != fresh:
+            low, high = difference_of_medians(of_set, distances[fresh])
+            told = "nearer" if high < 0 else "further" if low > 0 else "as near"
+            row[f"against {fresh}"] = f"{told} ({low:+.2f} to {high:+.2f})"
+        rows.append(row)
+    return pd.DataFrame(rows)
+
+
+def neighbours_table(
+    sets: dict[str, Tensor], learned: Tensor, held_out: Tensor, *, see: Callable[[Tensor], Tensor] = to_unit
+) -> pd.DataFrame:
+    """`learned_neighbours` of several sets of images, by their names, in percent of each, as text: the share, what
+    chance makes of it, and the least share of copies that would stand above that."""
+    expected = len(learned) / (len(learned) + len(held_out))
+    rows = []
+    for name, images in sets.items():
+        found = learned_neighbours(images, learned, held_out, see=see)
+        row = {"images": name, "how many": len(images), "nearest to a learned one": f"{100 * found.share:.0f} %"}
+        row["by chance"] = f"{100 * found.low:.0f} to {100 * found.high:.0f} %"
+        rows.append(row | {"copies would show from": f"{100 * found.least_copies(expected):.0f} %"})
+    return pd.DataFrame(rows)

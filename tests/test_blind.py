@@ -30,6 +30,16 @@ def test_a_judge_s_hits_and_false_alarms_are_counted():
     assert sheet.judged(set(range(1, 51)) - truth) == (0, 30)
 
 
+def test_the_answer_tells_what_was_found_and_which_are_generated_and_of_another_sheet_only_the_latter():
+    sheet = blind_sheet(SAMPLES[:2], REAL[:2], seed=0)
+    generated = [i + 1 for i, is_generated in enumerate(sheet.is_generated) if is_generated]
+    told, truth = sheet.answer({generated[0], *{1, 2, 3, 4} - set(generated)}, is_judged=True).splitlines()
+    assert told == "called generated: 3; of these generated 1, real 2; of 2 generated in all"
+    assert truth == f"generated are {generated[0]}, {generated[1]}"
+    told, again = sheet.answer({99}, is_judged=False).splitlines()  # an answer to another sheet is not looked at
+    assert told == "this run's sheet has not been judged" and again == truth
+
+
 @pytest.mark.parametrize("number", [0, 51])
 def test_a_number_that_is_not_on_the_sheet_is_refused(number):
     with pytest.raises(ValueError, match=f"image {number} is not on the sheet, whose images are 1 to 50"):

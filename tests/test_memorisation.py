@@ -7,9 +7,11 @@ from gan_repro.contrast import global_contrast_normalize
 from gan_repro.data import to_unit
 from gan_repro.memorisation import (
     difference_of_medians,
+    distances_table,
     distances_to_training_set,
     learned_neighbours,
     nearest_training_images,
+    neighbours_table,
 )
 
 
@@ -108,3 +110,31 @@ def test_images_are_compared_in_the_space_that_d_sees():
         learned_neighbours(global_contrast_normalize(learned), learned, held_out, see=global_contrast_normalize).share
         == 1
     )
+
+
+def test_the_table_of_distances_says_which_sets_lie_nearer_than_fresh_images():
+    draws = torch.Generator().manual_seed(0)
+    fresh, alike = 5 + torch.rand(300, generator=draws), 5 + torch.rand(300, generator=draws)
+    distances = {"near": fresh - 2, "fresh": fresh, "far": fresh[:200] + 2, "alike": alike}
+    table = distances_table(distances, "fresh").set_index("images")
+    told = table["against fresh"]
+    assert [told[name].split(" (")[0] for name in distances] == ["nearer", "–", "further", "as near"]
+    low, high = difference_of_medians(distances["near"], fresh)
+    assert told["near"] == f"nearer ({low:+.2f} to {high:+.2f})"
+    assert list(table["how many"]) == [300, 300, 200, 300]
+    assert table.loc["far", "nearest"] == f"{distances['far'].min():.2f}"
+    assert table.loc["far", "median"] == f"{distances['far'].median():.2f}"
+    with pytest.raises(KeyError):
+        distances_table(distances, "test images")
+
+
+def test_the_table_of_neighbours_gives_each_set_s_share_and_what_chance_makes_of_it(real):
+    learned, held_out, fresh = real
+    sets = {"copies": to_unit(learned[:250]), "fresh": to_unit(fresh)}
+    table = neighbours_table(sets, learned, held_out).set_index("images")
+    for name, images in sets.items():
+        found = learned_neighbours(images, learned, held_out)
+        assert table.loc[name, "nearest to a learned one"] == f"{100 * found.share:.0f} %"
+        assert table.loc[name, "by chance"] == f"{100 * found.low:.0f} to {100 * found.high:.0f} %"
+        assert table.loc[name, "copies would show from"] == f"{100 * (found.high - 0.8) / 0.2:.0f} %"
+    assert table.loc["copies", "nearest to a learned one"] == "100 %"

@@ -1,0 +1,31 @@
+"""What a pair costs before it is trained: its parameters, the size of a checkpoint, hours by a measured step."""
+
+from typing import Any
+
+import torch
+
+from gan_repro.config import TrainingConfig, released
+from gan_repro.pairs import make_discriminator, make_generator
+
+
+def num_parameters(pair: str, width: float = 1.0) -> tuple[int, int]:
+    """Of G and of D of a pair; width: in hidden units as released. Shapes alone are made, no memory is taken."""
+    config = released(pair, width=width)
+    with torch.device("meta"):
+        nets = make_generator(config), make_discriminator(config)
+    in_G, in_D = (sum(parameter.numel() for parameter in net.parameters()) for net in nets)
+    return in_G, in_D
+
+
+def checkpoint_bytes(pair: str, width: float = 1.0) -> int:
+    """Of a checkpoint's weights, which are nearly all of it: G five times (weights, velocities, average, and the best
+    of G and of the average), D twice (weights, velocities)."""
+    in_G, in_D = num_parameters(pair, width)
+    return torch.float32.itemsize * (5 * in_G + 2 * in_D)
+
+
+def hours_as_released(config: TrainingConfig, epochs: int, bench: dict[str, Any]) -> float:
+    """Of so many epochs of config's pair at its full width, by the median step in a record of the kind "bench";
+    validation scores come on top."""
+    rows = {name: row for section in bench["sections"] for name, row in section["rows"].items()}
+    return rows[f"{config.pair}: step"]["seconds"]["median"] * config.steps_per_epoch * epochs / 3600
