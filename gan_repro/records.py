@@ -32,6 +32,7 @@ from gan_repro.weights import PRECISION, kept_beside, pack, pack_samples, unpack
 from gan_repro.words import check_all_taken, split_words, with_fields
 
 NUM_KEPT_SAMPLES = 250  # of each generator of the pairs whose weights are too large to keep: 4 MB for all three
+NUM_KEPT_OF_LAST = 40  # of the G of the last epoch, which is there to be looked at
 Record = dict[str, Any]  # the contents of a results file of the kind "run": results_schema.json
 
 
@@ -132,12 +133,12 @@ def write_record(run: Run, data: Images, path: Path, *, experiment: str) -> Reco
         what, fact = "weights", {"precision": PRECISION}
     else:  # whose weights are a third of a gigabyte: fair draws are kept instead
         generators = {name: with_weights(best.weights, config) for name, best in run.best.items()}
-        draws = {name: kept_draws(G, config) for name, G in generators.items()}
-        kept = pack_samples(draws)
-        what, fact = "samples", {"count": len(draws["G"])}
-        if "G" in run.history[-1]:  # what the authors' files keep, which look at no score; of it no draws are kept
+        if "G" in run.history[-1]:  # what the authors' files keep, which look at no score
             best["last"] = Best(run.epochs, run.history[-1]["G"], run.last)
             generators["last"] = with_weights(run.last, config)
+        count = min(NUM_KEPT_SAMPLES, config.num_samples)
+        kept = pack_samples({name: kept_draws(G, config, of_each(count, name)) for name, G in generators.items()})
+        what, fact = "samples", {"count": count}
     contents = {
         "experiment": experiment,
         "config": asdict(config),
@@ -164,9 +165,13 @@ def with_weights(weights: dict[str, Tensor], config: TrainingConfig) -> nn.Modul
     return G
 
 
-def kept_draws(G: nn.Module, config: TrainingConfig) -> Tensor:
-    """The first of the samples that the test score is made of."""
-    count = min(NUM_KEPT_SAMPLES, config.num_samples)
+def of_each(count: int, name: str) -> int:
+    """How many draws of a generator are kept, where of the best ones it is count."""
+    return min(count, NUM_KEPT_OF_LAST) if name == "last" else count
+
+
+def kept_draws(G: nn.Module, config: TrainingConfig, count: int) -> Tensor:
+    """The first of the samples that the test score is made of, (count, num_pixels)."""
     return draw_samples(G, num_samples=count, noise=config.noise, seed=config.seed, draw=TEST_DRAW)
 
 
@@ -247,7 +252,7 @@ def read_generator(path: Path, name: str = "G") -> Generator:
 def read_samples(path: Path, name: str = "G") -> Tensor:
     """Fair draws of the generator, (n, num_pixels), kept beside a record whose weights are too large to keep.
 
-    name: as in `read_generator`, whose errors these are.
+    name: as in `read_generator`, whose errors these are; or "last" for G after the last epoch.
     """
     record = read_record(path)
     if "samples" not in record:
@@ -255,8 +260,8 @@ def read_samples(path: Path, name: str = "G") -> Tensor:
     kept = kept_beside(path, record)
     try:
         samples = unpack_samples(kept.read_bytes(), name)
-        if len(samples) != record["samples"]["count"]:
-            raise ValueError(f"they are {len(samples)}, not {record['samples']['count']} as the record says")
+        if len(samples) != (count := of_each(record["samples"]["count"], name)):
+            raise ValueError(f"they are {len(samples)}, not {count} as the record says")
         return samples
     except ValueError as error:
         raise ResultsError(f"the samples {relative(kept)} cannot be used: {error}") from None

@@ -17,7 +17,7 @@ from gan_repro.records import not_as_released, read_record
 from gan_repro.results import ResultsError, read_results, record_paths, relative
 from gan_repro.seeds import FOLDERS, OF_OTHER_PAIRS, OTHERS, OURS, is_lost, paths_of_other, paths_of_row
 from gan_repro.table1 import peers
-from gan_repro.table1_faces import ADVERSARIAL, BELOW, folder_of
+from gan_repro.table1_faces import ADVERSARIAL, BELOW, NOT_PUBLIC, ON_TFD, folder_of
 from gan_repro.tables import TABLES
 
 LABELS = {  # the columns that tell a table's rows apart
@@ -29,7 +29,6 @@ LABELS = {  # the columns that tell a table's rows apart
     "speed": ["of", "measured"],
 }
 PAPER = {"paper": "table1.PAPER_MNIST", "paper, on TFD": "table1_faces.PAPER_TFD"}  # columns of the paper's numbers
-NOT_OURS = {*PAPER, "ours, on TFD"}  # of the last there is none
 
 
 class TraceError(ValueError):
@@ -45,7 +44,7 @@ def rows(name: str, results: Path = RESULTS) -> dict[str, "pd.Series[Any]"]:
 def files(name: str, label: str, column: str, results: Path = RESULTS) -> list[Path]:
     """The results files that a cell is made from; none where it is a name, a dash or a number of the paper's."""
     row = rows(name, results)[label]
-    if column in [*LABELS[name], *NOT_OURS] or row[column] == "–":
+    if column in [*LABELS[name], *PAPER] or row[column] in ("–", NOT_PUBLIC):
         return []
     if name == "samples":
         return [results / BY_NUM_SAMPLES]
@@ -64,7 +63,8 @@ def files(name: str, label: str, column: str, results: Path = RESULTS) -> list[P
         needs_oracle = column == "below real data" or not of_runs
         return of_runs + [results / ORACLES] * needs_oracle
     if name == "faces":
-        others = {model: results / folder_of(folder) for folder, model in OTHERS}
+        faces = {"faces": "TFD"} if column == ON_TFD else {}
+        others = {model: results / folder_of(folder, **faces) for folder, model in OTHERS}
         of_runs = paths_of_other(others[label]) if label in others else []
         if label in {model for _, model in ADVERSARIAL}:
             of_runs = not_lost(paths_of_row(results / "faces"), column)

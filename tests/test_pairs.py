@@ -10,9 +10,12 @@ import scipy.io
 import torch
 
 from gan_repro import tfd
+from gan_repro.baselines.fit import Fit, fit
+from gan_repro.baselines.vae import VAEConfig
 from gan_repro.cifar10 import CIFAR10
 from gan_repro.config import RELEASED, released
 from gan_repro.contrast import global_contrast_normalize
+from gan_repro.costs import checkpoint_bytes
 from gan_repro.data import to_unit
 from gan_repro.faces import Faces
 from gan_repro.fer2013 import five_folds
@@ -21,7 +24,15 @@ from gan_repro.losses import discriminator_loss, generator_loss_nonsaturating
 from gan_repro.one_pass import one_pass_gradients
 from gan_repro.pairs import as_seen, make_discriminator, make_generator
 from gan_repro.paths import RESULTS
-from gan_repro.records import NUM_KEPT_SAMPLES, read_generator, read_record, read_samples, reproduce, with_weights
+from gan_repro.records import (
+    NUM_KEPT_OF_LAST,
+    NUM_KEPT_SAMPLES,
+    read_generator,
+    read_record,
+    read_samples,
+    reproduce,
+    with_weights,
+)
 from gan_repro.results import ResultsError, nats
 from gan_repro.scoring import (
     TEST_DRAW,
@@ -33,6 +44,7 @@ from gan_repro.scoring import (
 )
 from gan_repro.steps import two_pass_gradients
 from gan_repro.table1_faces import table1_faces
+from gan_repro.trace import trace
 from gan_repro.training import hash_of, load_run, run_folder, train
 from gan_repro.weights import pack_samples, unpack_samples
 
@@ -385,10 +397,21 @@ def test_a_record_of_a_large_pair_keeps_fair_draws_in_place_of_weights(pair, dat
         assert ((read_samples(path, name) - drawn).abs() <= largest / 254 * 1.001).all()
         assert record["metrics"][name]["test"] == scores_on_test_set(G, data[pair], config)
     assert record["metrics"]["last"]["epoch"] == record["epochs"] == 2
-    last = scores_on_test_set(with_weights(run.last, config), data[pair], config)
-    assert record["metrics"]["last"]["test"] == last
+    last_G = with_weights(run.last, config)
+    assert record["metrics"]["last"]["test"] == scores_on_test_set(last_G, data[pair], config)
+    drawn = draw_samples(last_G, num_samples=300, noise="gaussian", seed=0, draw=TEST_DRAW)[:NUM_KEPT_OF_LAST]
+    largest = drawn.abs().amax(dim=1, keepdim=True)
+    assert ((read_samples(path, "last") - drawn).abs() <= largest / 254 * 1.001).all()
     with pytest.raises(ResultsError, match="keeps samples of G, not its weights: make them anew by its command"):
         read_generator(path)
+
+
+@pytest.mark.parametrize("pair", OTHERS)
+def test_a_checkpoint_is_as_large_as_the_weights_that_it_holds(pair, data, tmp_path):
+    run = train(tiny(pair, num_z=100, width=0.03), data[pair], runs=tmp_path, show=None)
+    (size,) = (path.stat().st_size for path in run.folder.glob("checkpoint.pt"))
+    weights = checkpoint_bytes(pair, 0.03)
+    assert weights < size < 1.02 * weights + 100_000
 
 
 @pytest.mark.parametrize("pair", OTHERS)
@@ -438,6 +461,17 @@ def test_a_user_s_own_tfd_goes_through_both_stages_to_the_score_of_five_folds(tm
     assert of_row["ours, on TFD"] == nats(score["log_likelihood"], score["standard_error"])
     assert of_row["ours, on FER-2013"] == of_row["below real faces"] == "–"
     assert table.loc["DBN", "ours, on TFD"] == "not run: data not public"
+    text = "\n".join(trace(["faces", "Adversarial nets", "ours, on TFD"], tmp_path))
+    assert "faces/seed0.json" in text and "faces_stage_2, seed 0" in text and "--tfd" in text
+    vae = VAEConfig(num_visible=2304, num_hidden=10, num_z=3, epochs=1, batch_size=10)
+    sizes = {"num_train": len(faces.train), "num_valid": len(faces.valid), "num_samples": 20}
+    settings = Fit(model="vae", model_config=vae, **sizes)
+    fitted, _ = fit(settings, faces, tmp_path / "vae_TFD", runs=tmp_path / "runs", show=None)
+    row = table1_faces(tmp_path).set_index("model").loc["VAE"]
+    score = fitted["metrics"]["test"]["authors"]
+    assert row["ours, on TFD"] == nats(score["log_likelihood"], score["standard_error"])
+    assert row["ours, on FER-2013"] == "–"
+    assert "vae_TFD/seed0.json" in "\n".join(trace(["faces", "VAE", "ours, on TFD"], tmp_path))
     assert torch.equal(torch.cat([faces.train, faces.valid]), torch.from_numpy(images[:40]).flatten(1))
 
 

@@ -10,8 +10,9 @@ from gan_repro.paths import RESULTS
 from gan_repro.records import record_paths
 from gan_repro.results import ResultsError, encode, read_results, relative
 from gan_repro.seeds import FOLDERS, OF_OTHER_PAIRS, OTHERS
+from gan_repro.table1_faces import NOT_PUBLIC
 from gan_repro.tables import TABLES
-from gan_repro.trace import LABELS, NOT_OURS, TraceError, files, rows, trace
+from gan_repro.trace import LABELS, PAPER, TraceError, files, rows, trace
 
 FILES = [f"{folder}/{path.name}" for folder in FOLDERS for path in record_paths(RESULTS / folder)]
 FILES += ["parzen/oracles.json", "parzen/by_num_samples.json", "bench.json"]
@@ -106,7 +107,7 @@ def test_every_cell_has_files_or_is_a_name_a_dash_or_of_the_paper(copied):
     for (name, label, column), value in cells(copied).items():
         if not files(name, label, column, copied):
             words = column == "source" and value.startswith(("quoted from the paper", "computed"))
-            assert value == "–" or column in [*LABELS[name], *NOT_OURS] or words, (name, label, column)
+            assert value in ("–", NOT_PUBLIC) or column in [*LABELS[name], *PAPER] or words, (name, label, column)
 
 
 def test_a_table_s_rows_have_labels_of_their_own():
