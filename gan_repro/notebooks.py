@@ -26,11 +26,11 @@ def run(name: str, parameters: dict[str, Any], output: Path) -> None:
 
     Raises ValueError for a parameter that the notebook does not have (papermill would only warn),
     papermill's PapermillExecutionError for a cell that fails, and nbclient's DeadKernelError where the notebook's
-    process ends; what ran then stands in <output>.failed.ipynb.
+    process ends; what ran until then stands in <output>.unfinished.ipynb, as it does while the notebook runs.
     """
     check(name, parameters)
     output.parent.mkdir(parents=True, exist_ok=True)
-    partial = failed_path(output)
+    partial = unfinished_path(output)
     papermill.execute_notebook(
         NOTEBOOKS / f"{name}.ipynb",
         partial,
@@ -43,9 +43,9 @@ def run(name: str, parameters: dict[str, Any], output: Path) -> None:
     partial.replace(output)
 
 
-def failed_path(output: Path) -> Path:
+def unfinished_path(output: Path) -> Path:
     """Where a notebook stands until it has run to its end."""
-    return output.with_suffix(".failed.ipynb")
+    return output.with_suffix(".unfinished.ipynb")
 
 
 def run_in_place(name: str) -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from gan_repro.notebooks import failed_path, notebook_names
+from gan_repro.notebooks import notebook_names, unfinished_path
 from gan_repro.paths import RESULTS, ROOT
 from gan_repro.results import ResultsError, relative
 from gan_repro.seeds import records
@@ -51,7 +51,7 @@ def report(settings: str, workflow_status: int = 0, since: float | None = None) 
 def fate(folder: Path, name: str, since: float | None) -> str:
     """What became of one notebook, by the files that it left."""
     output = folder / f"{name}.ipynb"
-    partial = failed_path(output)
+    partial = unfinished_path(output)
     if partial.exists() and partial.stat().st_mtime >= (since or 0):
         where = f"what ran is in {partial.relative_to(ROOT)}"
         return f"FAILED: {error_in(partial) or 'it was ended from outside before its last cell'}\n    {where}"
@@ -59,7 +59,14 @@ def fate(folder: Path, name: str, since: float | None) -> str:
         return "NOT THERE: it did not begin, see above"
     if since is None:
         return "there"
-    return "of this run" if output.stat().st_mtime >= since else UNCHANGED
+    if output.stat().st_mtime < since:
+        return UNCHANGED
+    return "of this run, but it ended itself early: it says why" if ended_early(output) else "of this run"
+
+
+def ended_early(notebook: Path) -> bool:
+    """Whether a notebook that ran ended itself before its last cell, as 04_faces does without faces."""
+    return error_in(notebook) == "SystemExit: 0"
 
 
 def error_in(notebook: Path) -> str | None:

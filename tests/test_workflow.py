@@ -598,12 +598,15 @@ def test_after_a_notebook_that_fails_the_others_go_on_and_the_summary_says_which
 
     table1 = tree / "notebooks/13_table1.ipynb"
     table1.write_text(tiny_notebook("13_table1", "raise ValueError('no such\\nrow')"))
+    early = tree / "notebooks/07_interpolation.ipynb"  # as 04_faces where there are no faces
+    early.write_text(tiny_notebook("07_interpolation", "raise SystemExit(0)"))
     code, summary, done = reproduce()
     assert code != 0
     assert "13_table1: FAILED: ValueError: no such row\n" in summary
-    assert "what ran is in executed/quick/13_table1.failed.ipynb\n" in summary
+    assert "what ran is in executed/quick/13_table1.unfinished.ipynb\n" in summary
     for name in ("00_start_here", "03_mnist", "08_parzen_window"):
         assert f"  {name}: of this run\n" in summary
+    assert "  07_interpolation: of this run, but it ended itself early: it says why\n" in summary
     assert "NOT ALL HAS RUN." in summary
 
     table1.write_text(tiny_notebook("13_table1"))
