@@ -21,6 +21,7 @@ PAPER_MNIST = {
     "Adversarial nets": (225.0, 2.0),
 }
 QUOTED = "quoted from the paper, not yet rerun"
+NUM_SAMPLES = 10_000  # in the window: the paper's, and those of real data
 CLOSE = 15.0  # nats from the paper's value that still count as close; ours
 # What is known of why a row is not reproduced, by the side on which it misses; the notebook named shows it.
 REASONS = {
@@ -66,22 +67,26 @@ def table1(results: Path = RESULTS) -> pd.DataFrame:
 
     results: the folder that holds mnist/, mnist_fast/, those of the other models and parzen/; rows of the paper without
     files in it show the paper's value alone. Rows: the paper's models, ours that it has not, other models, real data.
+    A row with another number of samples than the paper's is compared with nothing, since the score rises with it.
     """
     oracle = oracles(results)
-    ours, means = {}, {}
+    ours, means, why_none = {}, {}, {}
     for folder, name, model in OURS:
         if runs := records(results / folder):
-            ours[model] = our_columns(runs, name, oracle)
+            ours[model] = our_columns(runs, name, oracle if is_comparable(runs) else None)
             means[model] = mean_score([run["metrics"][name]["test"] for run in learned(runs)])
             ours[model]["seeds"] += left_out(results / folder, runs, "another length")
+            why_none[model] = why_no_verdict(runs)
     for folder, model in OTHERS:
         if runs := records_of_other(results / folder):
-            ours[model] = columns_of_other(runs, oracle)
+            ours[model] = columns_of_other(runs, oracle if is_comparable(runs) else None)
             ours[model]["seeds"] += left_out(results / folder, runs)
             means[model] = mean_score([run["metrics"]["test"] for run in runs])
+            why_none[model] = why_no_verdict(runs)
     in_file = peers_file(results / PEERS)
     for model, score in in_file.get("scores", {}).items():
-        ours[model] = score_columns([score], oracle) | {"source": "computed in 12_more_models"}
+        of_as_many = in_file["parameters"]["num_samples"] == NUM_SAMPLES
+        ours[model] = score_columns([score], oracle if of_as_many else None) | {"source": "computed in 12_more_models"}
         ours[model] |= {"core-minutes": minutes_of_peer(in_file, model)}
     rows = []
     for model in [*PAPER_MNIST, *(model for model in ours if model not in PAPER_MNIST)]:
@@ -89,7 +94,7 @@ def table1(results: Path = RESULTS) -> pd.DataFrame:
         if model in PAPER_MNIST:
             value, error = PAPER_MNIST[model]
             row |= {"paper": f"{value:g} ± {error:g}", "source": QUOTED}
-            row["verdict"] = verdict(model, means[model]) if model in means else "–"
+            row["verdict"] = "–" if model not in means else why_none[model] or verdict(model, means[model])
         rows.append(row | ours.get(model, {}))
     if oracle:
         row = {"model": "Real data: 10,000 training images", "source": "computed"}
@@ -97,6 +102,17 @@ def table1(results: Path = RESULTS) -> pd.DataFrame:
     columns = ["model", "paper", "ours", "sigma", "fine grid", "below real data", "seeds"]
     columns += ["between seeds", "between draws", "core-minutes", "verdict", "source"]
     return pd.DataFrame([{column: row.get(column, "–") for column in columns} for row in rows])
+
+
+def is_comparable(runs: list[Record]) -> bool:
+    """Whether runs, of any model, were scored with as many samples as the paper's, and as real data."""
+    return all(run["config"]["num_samples"] == NUM_SAMPLES for run in runs)
+
+
+def why_no_verdict(runs: list[Record]) -> str:
+    """Why a row of these runs cannot be held against the paper's; empty where it can."""
+    numbers = " or ".join(f"{number:,}" for number in sorted({run["config"]["num_samples"] for run in runs}))
+    return "" if is_comparable(runs) else f"none: of {numbers} samples, not of {NUM_SAMPLES:,}"
 
 
 def left_out(folder: Path, runs: list[Record], what: str = "other parameters") -> str:

@@ -4,6 +4,7 @@ import json
 
 import pytest
 
+from gan_repro.paths import ORACLES, RESULTS
 from gan_repro.results import encode, nats
 from gan_repro.table1 import PAPER_MNIST, table1
 from gan_repro.tables import between_markers, markdown, seeds
@@ -42,6 +43,28 @@ def test_table_1_averages_only_runs_that_differ_in_nothing_but_the_seed(small_ru
     assert (pair["seeds"], pair["between seeds"]) == ("2", "7.1")
     mean = record["metrics"]["G"]["test"]["authors"]["log_likelihood"] + 5
     assert pair["ours"].startswith(f"{mean:.1f} ±")
+
+
+def test_a_score_of_fewer_samples_than_the_paper_s_is_compared_neither_with_it_nor_with_real_data(small_run, tmp_path):
+    record, _, _ = small_run
+    (tmp_path / "mnist").mkdir()
+    oracle = json.loads((RESULTS / ORACLES).read_text())
+    (tmp_path / ORACLES).parent.mkdir(parents=True, exist_ok=True)
+    (tmp_path / ORACLES).write_bytes(encode(oracle))
+
+    def row_with(num_samples):
+        other = json.loads(json.dumps(record))
+        other["config"]["num_samples"] = num_samples
+        (tmp_path / "mnist" / "seed0.json").write_bytes(encode(other))
+        return table1(tmp_path).set_index("model").loc["Adversarial nets"]
+
+    few, as_many = row_with(2000), row_with(10_000)
+    assert (few["below real data"], few["verdict"]) == ("–", "none: of 2,000 samples, not of 10,000")
+    real = oracle["scores"]["real_data_10000"]["authors"]["log_likelihood"]
+    ours = record["metrics"]["G"]["test"]["authors"]["log_likelihood"]
+    assert as_many["below real data"] == f"{real - ours:.1f}"
+    assert as_many["verdict"].startswith(f"not: {225 - ours:.1f} below")
+    assert few["ours"] == as_many["ours"]
 
 
 def test_a_record_from_before_a_field_existed_is_of_one_kind_with_one_that_has_its_default(small_run, tmp_path):
