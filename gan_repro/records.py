@@ -28,10 +28,19 @@ from gan_repro.provenance import changed_since
 from gan_repro.results import ResultsError, damaged, read_results, record_paths, relative, write_results
 from gan_repro.scoring import REDRAWS, TEST_DRAW, draw_samples, scores_on_test_set
 from gan_repro.training import Best, Run, recipe_of, train
-from gan_repro.weights import PRECISION, kept_beside, pack, pack_samples, unpack, unpack_samples, write_beside
+from gan_repro.weights import (
+    PRECISION,
+    kept_beside,
+    pack,
+    pack_samples,
+    sample_names,
+    unpack,
+    unpack_samples,
+    write_beside,
+)
 from gan_repro.words import check_all_taken, split_words, with_fields
 
-NUM_KEPT_SAMPLES = 250  # of each generator of the pairs whose weights are too large to keep: 4 MB for all three
+NUM_KEPT_SAMPLES = 250  # of G and of its average, of the pairs whose weights are too large to keep: 4 MB for all three
 NUM_KEPT_OF_LAST = 40  # of the G of the last epoch, which is there to be looked at
 Record = dict[str, Any]  # the contents of a results file of the kind "run": results_schema.json
 
@@ -252,13 +261,19 @@ def read_generator(path: Path, name: str = "G") -> Generator:
 def read_samples(path: Path, name: str = "G") -> Tensor:
     """Fair draws of the generator, (n, num_pixels), kept beside a record whose weights are too large to keep.
 
-    name: as in `read_generator`, whose errors these are; or "last" for G after the last epoch.
+    name: as in `read_generator`, whose errors these are; or "last" for G after the last epoch, of which older records
+    have none, and those of runs whose last epoch was not scored.
     """
     record = read_record(path)
     if "samples" not in record:
         raise ResultsError(f"{relative(path)} keeps the weights of G: draw samples from these")
     kept = kept_beside(path, record)
     try:
+        if name == "last" and name not in sample_names(kept.read_bytes()):
+            way_out = (
+                "if it is older than such draws, remove it and make it anew: the finished training is not repeated"
+            )
+            raise ResultsError(f"{relative(path)} keeps no draws of the last G; {way_out}")
         samples = unpack_samples(kept.read_bytes(), name)
         if len(samples) != (count := of_each(record["samples"]["count"], name)):
             raise ValueError(f"they are {len(samples)}, not {count} as the record says")

@@ -79,6 +79,11 @@ def pack_samples(samples_by_name: dict[str, Tensor]) -> bytes:
     return save(kept, metadata={"format": "pt"})
 
 
+def sample_names(data: bytes) -> set[str]:
+    """The generators that a samples file's contents are of. Raises ValueError if they are not safetensors."""
+    return {key for key in _load(data) if not key.endswith(SCALE)}
+
+
 def unpack_samples(data: bytes, name: str) -> Tensor:
     """One generator's samples, (n, num_pixels) float32. Raises ValueError if the contents are not safetensors, lack
     them, or are not finite."""

@@ -22,7 +22,7 @@ from gan_repro.fer2013 import five_folds
 from gan_repro.game import EMA_INTERVAL, STATISTICS, Game
 from gan_repro.losses import discriminator_loss, generator_loss_nonsaturating
 from gan_repro.one_pass import one_pass_gradients
-from gan_repro.pairs import as_seen, make_discriminator, make_generator
+from gan_repro.pairs import as_seen, initialize, make_discriminator, make_generator
 from gan_repro.paths import RESULTS
 from gan_repro.records import (
     NUM_KEPT_OF_LAST,
@@ -32,8 +32,9 @@ from gan_repro.records import (
     read_samples,
     reproduce,
     with_weights,
+    write_record,
 )
-from gan_repro.results import ResultsError, nats
+from gan_repro.results import ResultsError, encode, nats
 from gan_repro.scoring import (
     TEST_DRAW,
     VALIDATION_DRAW,
@@ -46,7 +47,7 @@ from gan_repro.steps import two_pass_gradients
 from gan_repro.table1_faces import table1_faces
 from gan_repro.trace import trace
 from gan_repro.training import hash_of, load_run, run_folder, train
-from gan_repro.weights import pack_samples, unpack_samples
+from gan_repro.weights import pack_samples, unpack_samples, write_beside
 
 OTHERS = [pair for pair in RELEASED if pair != "mnist"]
 PARAMETERS = {  # DESIGN 4
@@ -397,13 +398,38 @@ def test_a_record_of_a_large_pair_keeps_fair_draws_in_place_of_weights(pair, dat
         assert ((read_samples(path, name) - drawn).abs() <= largest / 254 * 1.001).all()
         assert record["metrics"][name]["test"] == scores_on_test_set(G, data[pair], config)
     assert record["metrics"]["last"]["epoch"] == record["epochs"] == 2
-    last_G = with_weights(run.last, config)
-    assert record["metrics"]["last"]["test"] == scores_on_test_set(last_G, data[pair], config)
-    drawn = draw_samples(last_G, num_samples=300, noise="gaussian", seed=0, draw=TEST_DRAW)[:NUM_KEPT_OF_LAST]
-    largest = drawn.abs().amax(dim=1, keepdim=True)
-    assert ((read_samples(path, "last") - drawn).abs() <= largest / 254 * 1.001).all()
+    last = scores_on_test_set(with_weights(run.last, config), data[pair], config)
+    assert record["metrics"]["last"]["test"] == last
     with pytest.raises(ResultsError, match="keeps samples of G, not its weights: make them anew by its command"):
         read_generator(path)
+
+
+@pytest.mark.parametrize("pair", OTHERS)
+def test_a_record_of_a_large_pair_keeps_some_draws_of_the_last_g_as_well(pair, data, recorded, tmp_path):
+    config, _, path = recorded[pair]
+    run = train(config, data[pair], runs=path.parents[1] / "runs", show=None)
+    last = make_generator(config)
+    initialize(last, make_discriminator(config), data[pair].train, replace(config, seed=99))
+    last = {key: value.detach().nan_to_num() for key, value in last.state_dict().items()}  # far from the best G
+    write_record(replace(run, last=last), data[pair], tmp_path / path.name, experiment="made")
+    kept, drawn = (
+        read_samples(tmp_path / path.name, "last"),
+        draw_samples(with_weights(last, config), num_samples=300, noise="gaussian", seed=0, draw=TEST_DRAW),
+    )
+    assert len(kept) == NUM_KEPT_OF_LAST == 40
+    largest = drawn[:40].abs().amax(dim=1, keepdim=True)
+    assert ((kept - drawn[:40]).abs() <= largest / 254 * 1.001).all()
+    assert (kept - read_samples(tmp_path / path.name)[:40]).abs().max() > 0.1 * largest.max()
+
+
+def test_a_record_from_before_the_last_g_was_kept_says_how_to_come_by_it(recorded, tmp_path):
+    _, record, path = recorded["cifar10_mlp"]
+    older = {name: read_samples(path, name) for name in ("G", "ema")}
+    kept = write_beside(tmp_path / path.name, pack_samples(older))
+    (tmp_path / path.name).write_bytes(encode(record | {"samples": record["samples"] | kept}))
+    assert len(read_samples(tmp_path / path.name, "ema")) == NUM_KEPT_SAMPLES
+    with pytest.raises(ResultsError, match="no draws of the last G; if it is from before these were kept, remove it"):
+        read_samples(tmp_path / path.name, "last")
 
 
 @pytest.mark.parametrize("pair", OTHERS)
@@ -439,7 +465,7 @@ def test_a_record_of_stage_2_tells_of_its_stage_1(recorded, data):
 
 def test_a_record_of_few_samples_says_how_few_it_keeps(data, tmp_path):
     path = reproduce(tiny("cifar10_mlp"), data["cifar10_mlp"], tmp_path / "few", runs=tmp_path, show=None)[1]
-    assert read_record(path)["samples"]["count"] == len(read_samples(path)) == 20
+    assert read_record(path)["samples"]["count"] == len(read_samples(path)) == len(read_samples(path, "last")) == 20
 
 
 def test_a_user_s_own_tfd_goes_through_both_stages_to_the_score_of_five_folds(tmp_path):
