@@ -20,6 +20,7 @@ from gan_repro.workflow import needs
 
 UNCHANGED = "as it was: nothing that it depends on has changed"
 EARLIER = "of an earlier run"
+EARLY = "; it ended itself early, and says why"  # as 04_faces does without faces
 
 
 def report(settings: str, workflow_status: int = 0, since: float | None = None) -> int:
@@ -40,7 +41,9 @@ def report(settings: str, workflow_status: int = 0, since: float | None = None) 
             is_old = (folder / f"{name}.ipynb").exists()
             word = f"NOT RUN: it needs {', '.join(sorted(blocked_by))}"
             word += f"; there is one {EARLIER}" if is_old else ""
-        elif word == UNCHANGED and workflow_status and not troubled:  # then the workflow stopped before it came to this
+        elif (
+            word.startswith(UNCHANGED) and workflow_status and not troubled
+        ):  # then the workflow stopped before it came to this
             word = EARLIER
         print(f"  {name}: {word}")
     if workflow_status or troubled:
@@ -57,16 +60,10 @@ def fate(folder: Path, name: str, since: float | None) -> str:
         return f"FAILED: {error_in(partial) or 'it was ended from outside before its last cell'}\n    {where}"
     if not output.exists():
         return "NOT THERE: it did not begin, see above"
+    early = EARLY if error_in(output) == "SystemExit: 0" else ""
     if since is None:
-        return "there"
-    if output.stat().st_mtime < since:
-        return UNCHANGED
-    return "of this run, but it ended itself early: it says why" if ended_early(output) else "of this run"
-
-
-def ended_early(notebook: Path) -> bool:
-    """Whether a notebook that ran ended itself before its last cell, as 04_faces does without faces."""
-    return error_in(notebook) == "SystemExit: 0"
+        return f"there{early}"
+    return f"of this run{early}" if output.stat().st_mtime >= since else f"{UNCHANGED}{early}"
 
 
 def error_in(notebook: Path) -> str | None:

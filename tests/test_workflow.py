@@ -606,7 +606,7 @@ def test_after_a_notebook_that_fails_the_others_go_on_and_the_summary_says_which
     assert "what ran is in executed/quick/13_table1.unfinished.ipynb\n" in summary
     for name in ("00_start_here", "03_mnist", "08_parzen_window"):
         assert f"  {name}: of this run\n" in summary
-    assert "  07_interpolation: of this run, but it ended itself early: it says why\n" in summary
+    assert "  07_interpolation: of this run; it ended itself early, and says why\n" in summary
     assert "NOT ALL HAS RUN." in summary
 
     table1.write_text(tiny_notebook("13_table1"))
@@ -617,6 +617,7 @@ def test_after_a_notebook_that_fails_the_others_go_on_and_the_summary_says_which
     assert "08_parzen_window failed: its process was ended from outside, perhaps since memory ran out" in done.stderr
     assert "08_parzen_window: FAILED: it was ended from outside before its last cell\n" in summary
     assert "03_mnist: as it was: nothing that it depends on has changed\n" in summary
+    assert "07_interpolation: as it was: nothing that it depends on has changed; it ended itself early" in summary
     assert "00_start_here: NOT RUN: it needs 08_parzen_window; there is one of an earlier run\n" in summary
     assert "13_table1: NOT RUN: it needs 08_parzen_window\n" in summary
 
