@@ -9,7 +9,10 @@ from gan_repro.pairs import make_discriminator, make_generator
 
 
 def num_parameters(pair: str, width: float = 1.0) -> tuple[int, int]:
-    """Of G and of D of a pair; width: in hidden units as released. Shapes alone are made, no memory is taken."""
+    """Of G and of D of a pair at this width, a fraction of the released hidden units; shapes alone are made.
+
+    Raises ValueError as `config.TrainingConfig` does, for one for an MNIST pair that is not of full width.
+    """
     config = released(pair, width=width)
     with torch.device("meta"):
         nets = make_generator(config), make_discriminator(config)
@@ -24,8 +27,8 @@ def checkpoint_bytes(pair: str, width: float = 1.0) -> int:
     return torch.float32.itemsize * (5 * in_G + 2 * in_D)
 
 
-def hours_as_released(config: TrainingConfig, epochs: int, bench: dict[str, Any]) -> float:
-    """Of so many epochs of config's pair at its full width, by the median step in a record of the kind "bench";
-    validation scores come on top."""
+def hours_as_released(config: TrainingConfig, bench: dict[str, Any]) -> float:
+    """Of config's epochs with its pair at full width, by the median step in a record of the kind "bench"; validation
+    scores come on top. Raises KeyError if the bench did not measure that pair."""
     rows = {name: row for section in bench["sections"] for name, row in section["rows"].items()}
-    return rows[f"{config.pair}: step"]["seconds"]["median"] * config.steps_per_epoch * epochs / 3600
+    return rows[f"{config.pair}: step"]["seconds"]["median"] * config.steps_per_epoch * config.max_epochs / 3600

@@ -101,8 +101,11 @@ def distances_table(distances: dict[str, Tensor], fresh: str) -> pd.DataFrame:
 def neighbours_table(
     sets: dict[str, Tensor], learned: Tensor, held_out: Tensor, *, see: Callable[[Tensor], Tensor] = to_unit
 ) -> pd.DataFrame:
-    """`learned_neighbours` of several sets of images, by their names, in percent of each, as text: the share, what
-    chance makes of it, and the least share of copies that would stand above that."""
+    """`learned_neighbours` of several sets of images, in percent of each, as text: the share, what chance makes of it,
+    and the least share of copies that would stand above that.
+
+    sets: by their names, each (n, d); learned, held_out and see as there.
+    """
     expected = len(learned) / (len(learned) + len(held_out))
     rows = []
     for name, images in sets.items():

@@ -70,23 +70,24 @@ def table1(results: Path = RESULTS) -> pd.DataFrame:
     A row with another number of samples than the paper's is compared with nothing, since the score rises with it.
     """
     oracle = oracles(results)
-    ours, means, why_none = {}, {}, {}
+    ours, means, sizes = {}, {}, {}
     for folder, name, model in OURS:
         if runs := records(results / folder):
-            ours[model] = our_columns(runs, name, oracle if is_comparable(runs) else None)
+            ours[model] = our_columns(runs, name, oracle if is_comparable(num_samples_of(runs)) else None)
             means[model] = mean_score([run["metrics"][name]["test"] for run in learned(runs)])
             ours[model]["seeds"] += left_out(results / folder, runs, "another length")
-            why_none[model] = why_no_verdict(runs)
+            sizes[model] = num_samples_of(runs)
     for folder, model in OTHERS:
         if runs := records_of_other(results / folder):
-            ours[model] = columns_of_other(runs, oracle if is_comparable(runs) else None)
+            ours[model] = columns_of_other(runs, oracle if is_comparable(num_samples_of(runs)) else None)
             ours[model]["seeds"] += left_out(results / folder, runs)
             means[model] = mean_score([run["metrics"]["test"] for run in runs])
-            why_none[model] = why_no_verdict(runs)
+            sizes[model] = num_samples_of(runs)
     in_file = peers_file(results / PEERS)
     for model, score in in_file.get("scores", {}).items():
-        of_as_many = in_file["parameters"]["num_samples"] == NUM_SAMPLES
-        ours[model] = score_columns([score], oracle if of_as_many else None) | {"source": "computed in 12_more_models"}
+        sizes[model] = in_file["parameters"]["num_samples"]
+        ours[model] = score_columns([score], oracle if is_comparable(sizes[model]) else None)
+        ours[model] |= {"source": "computed in 12_more_models"}
         ours[model] |= {"core-minutes": minutes_of_peer(in_file, model)}
     rows = []
     for model in [*PAPER_MNIST, *(model for model in ours if model not in PAPER_MNIST)]:
@@ -94,7 +95,7 @@ def table1(results: Path = RESULTS) -> pd.DataFrame:
         if model in PAPER_MNIST:
             value, error = PAPER_MNIST[model]
             row |= {"paper": f"{value:g} ± {error:g}", "source": QUOTED}
-            row["verdict"] = "–" if model not in means else why_none[model] or verdict(model, means[model])
+            row["verdict"] = verdict(model, means[model], sizes[model]) if model in means else "–"
         rows.append(row | ours.get(model, {}))
     if oracle:
         row = {"model": "Real data: 10,000 training images", "source": "computed"}
@@ -104,15 +105,14 @@ def table1(results: Path = RESULTS) -> pd.DataFrame:
     return pd.DataFrame([{column: row.get(column, "–") for column in columns} for row in rows])
 
 
-def is_comparable(runs: list[Record]) -> bool:
-    """Whether runs, of any model, were scored with as many samples as the paper's, and as real data."""
-    return all(run["config"]["num_samples"] == NUM_SAMPLES for run in runs)
+def is_comparable(num_samples: int) -> bool:
+    """Whether a score with so many samples in the window can be held against the paper's and that of real data."""
+    return num_samples == NUM_SAMPLES
 
 
-def why_no_verdict(runs: list[Record]) -> str:
-    """Why a row of these runs cannot be held against the paper's; empty where it can."""
-    numbers = " or ".join(f"{number:,}" for number in sorted({run["config"]["num_samples"] for run in runs}))
-    return "" if is_comparable(runs) else f"none: of {numbers} samples, not of {NUM_SAMPLES:,}"
+def num_samples_of(runs: list[Record]) -> int:
+    """In the window of a row's runs, of any model; they differ in their seeds alone."""
+    return runs[0]["config"]["num_samples"]
 
 
 def left_out(folder: Path, runs: list[Record], what: str = "other parameters") -> str:
@@ -121,13 +121,16 @@ def left_out(folder: Path, runs: list[Record], what: str = "other parameters") -
     return f" (and {number} of {what})" if number else ""
 
 
-def verdict(model: str, ours: dict[str, float]) -> str:
-    """Whether a row of the paper is reproduced, close, or not, with what is known of why. ours: as `mean_score`.
+def verdict(model: str, ours: dict[str, float], num_samples: int = NUM_SAMPLES) -> str:
+    """Whether a row of the paper is reproduced, close, or not, with what is known of why. ours: as `mean_score`; none
+    where it is of another number of samples than the paper's.
 
     Reproduced: within twice the root of the sum of squares of the two standard errors, the paper's and ours. Both are
     over the same test images, so that the difference has a smaller error: the word is given generously. The spread
     between seeds, of which the paper tells nothing, is not in it.
     """
+    if not is_comparable(num_samples):
+        return f"none: of {num_samples:,} samples, not of {NUM_SAMPLES:,}"
     paper, error = PAPER_MNIST[model]
     away = ours["log_likelihood"] - paper
     if abs(away) <= 2 * math.hypot(error, ours["standard_error"]):

@@ -81,14 +81,17 @@ def table1_faces(results: Path = RESULTS) -> pd.DataFrame:
 
 
 def below(scores: list[dict[str, Any]], oracle: dict[str, Any] | None) -> dict[str, str]:
-    """How far a row lies below real faces, fold by fold: mean of the folds' differences, ± their standard error."""
-    if not oracle:
-        return {BELOW: "–"}
-    of_folds = zip(oracle["authors"]["folds"], *(score["authors"]["folds"] for score in scores), strict=True)
+    """How far a row lies below real faces, as `difference` has it; a dash where these have no score."""
+    return {BELOW: nats(*difference(oracle, scores)) if oracle else "–"}
+
+
+def difference(reference: dict[str, Any], scores: list[dict[str, Any]]) -> tuple[float, float]:
+    """How far the mean of some test scores lies below another one, in nats, fold by fold: mean of the folds'
+    differences, and their standard error."""
+    of_folds = zip(reference["authors"]["folds"], *(score["authors"]["folds"] for score in scores), strict=True)
     values = [[fold["log_likelihood"] for fold in folds] for folds in of_folds]
-    differences = [real - statistics.fmean(ours) for real, *ours in values]
-    error = statistics.stdev(differences) / math.sqrt(len(differences))
-    return {BELOW: nats(statistics.fmean(differences), error)}
+    differences = [of_reference - statistics.fmean(ours) for of_reference, *ours in values]
+    return statistics.fmean(differences), statistics.stdev(differences) / math.sqrt(len(differences))
 
 
 def source(model: str, parameters: dict[str, Any]) -> str:

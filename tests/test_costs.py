@@ -1,5 +1,7 @@
 """What a pair costs is computed from the same nets and schedule that a training has."""
 
+from dataclasses import replace
+
 import pytest
 
 from gan_repro.config import RELEASED, released
@@ -27,10 +29,12 @@ def test_parameters_are_those_as_released_at_full_width_and_fewer_below(pair, of
 
 @pytest.mark.parametrize("pair", OTHERS)
 def test_hours_are_those_of_the_measured_step_as_often_as_the_epochs_need_it(pair):
-    config = released(pair, num_train=20_000)
+    config = released(pair, num_train=20_000, max_epochs=30)
     rows = {f"{pair}: step": {"seconds": {"median": 2.0}}, "mnist: step": {"seconds": {"median": 9.0}}}
     bench = {"sections": [{"rows": {"another": {"seconds": {"median": 7.0}}}}, {"rows": rows}]}
     updates = 20_000 // config.batch_size
-    assert hours_as_released(config, 30, bench) == pytest.approx(2.0 * updates * 30 / 3600)
+    assert hours_as_released(config, bench) == pytest.approx(2.0 * updates * 30 / 3600)
     of_record = read_results(RESULTS / "bench.json", "bench")
-    assert 0.5 < hours_as_released(released(pair), 30, of_record) < 20  # where these are measured
+    with pytest.raises(KeyError, match=f"{pair}: step"):
+        hours_as_released(config, {"sections": []})
+    assert 0.5 < hours_as_released(replace(config, num_train=25_000), of_record) < 20  # where these are measured

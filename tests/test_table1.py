@@ -1,13 +1,15 @@
 """The rows of Table 1 that are not of adversarial nets: from the other models' records, and from scores alone."""
 
+import json
+import shutil
 import statistics
 
 import pytest
 
 from gan_repro.baselines.fit import Fit, fit
 from gan_repro.baselines.vae import VAEConfig
-from gan_repro.paths import PEERS, RESULTS
-from gan_repro.results import nats, read_results, write_results
+from gan_repro.paths import ORACLES, PEERS, RESULTS
+from gan_repro.results import encode, nats, read_results, write_results
 from gan_repro.seeds import OTHERS, records_of_other
 from gan_repro.table1 import PAPER_MNIST, QUOTED, minutes_of_peer, table1, verdict
 from gan_repro.trace import trace
@@ -118,6 +120,22 @@ def test_the_results_of_record_say_what_a_verdict_gives_as_a_reason():
     best = max(one["validation"]["authors"]["log_likelihood"] for one in tried if one["stage"] == "training")
     (third,) = [one["validation"]["authors"] for one in tried if one["changed"].get("step_size") == 1.0]  # of 3, as it
     assert best - third["log_likelihood"] > gap["Stacked CAE"]
+
+
+@pytest.mark.parametrize("num_samples, is_compared", [(60, False), (10_000, True)])
+def test_other_models_rows_of_fewer_samples_are_compared_with_nothing(folder, tmp_path, num_samples, is_compared):
+    shutil.copytree(folder, tmp_path, dirs_exist_ok=True)
+    (tmp_path / ORACLES).parent.mkdir()
+    shutil.copy(RESULTS / ORACLES, tmp_path / ORACLES)
+    (tmp_path / "vae").rename(tmp_path / "dbn")  # a model that the paper has
+    for path in (*(tmp_path / "dbn").glob("*.json"), tmp_path / PEERS):
+        contents = json.loads(path.read_bytes())
+        contents["config" if "config" in contents else "parameters"]["num_samples"] = num_samples
+        path.write_bytes(encode(contents))
+    rows = table1(tmp_path).set_index("model")
+    assert (rows.loc["DBN", "verdict"] == "none: of 60 samples, not of 10,000") != is_compared
+    for model in ("DBN", "Diagonal Gaussian"):
+        assert (rows.loc[model, "below real data"] != "–") == is_compared
 
 
 def test_rows_that_the_paper_has_not_or_that_are_not_rerun_get_no_verdict(folder):
