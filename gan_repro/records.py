@@ -270,9 +270,7 @@ def read_samples(path: Path, name: str = "G") -> Tensor:
     kept = kept_beside(path, record)
     try:
         if name == "last" and name not in sample_names(kept.read_bytes()):
-            way_out = (
-                "if it is older than such draws, remove it and make it anew: the finished training is not repeated"
-            )
+            way_out = "if it is from before these were kept, remove it and make it anew, which does not train again"
             raise ResultsError(f"{relative(path)} keeps no draws of the last G; {way_out}")
         samples = unpack_samples(kept.read_bytes(), name)
         if len(samples) != (count := of_each(record["samples"]["count"], name)):
