@@ -11,7 +11,7 @@ from gan_repro.pairs import make_discriminator, make_generator
 def num_parameters(pair: str, width: float = 1.0) -> tuple[int, int]:
     """Of G and of D of a pair at this width, a fraction of the released hidden units; shapes alone are made.
 
-    Raises ValueError as `config.TrainingConfig` does, for one for an MNIST pair that is not of full width.
+    Raises ValueError, as `config.TrainingConfig` does, for a width that the pair cannot have.
     """
     config = released(pair, width=width)
     with torch.device("meta"):

@@ -269,10 +269,11 @@ def read_samples(path: Path, name: str = "G") -> Tensor:
         raise ResultsError(f"{relative(path)} keeps the weights of G: draw samples from these")
     kept = kept_beside(path, record)
     try:
-        if name == "last" and name not in sample_names(kept.read_bytes()):
+        data = kept.read_bytes()
+        if name == "last" and name not in sample_names(data):
             way_out = "if it is from before these were kept, remove it and make it anew, which does not train again"
             raise ResultsError(f"{relative(path)} keeps no draws of the last G; {way_out}")
-        samples = unpack_samples(kept.read_bytes(), name)
+        samples = unpack_samples(data, name)
         if len(samples) != (count := of_each(record["samples"]["count"], name)):
             raise ValueError(f"they are {len(samples)}, not {count} as the record says")
         return samples

@@ -41,10 +41,8 @@ def report(settings: str, workflow_status: int = 0, since: float | None = None) 
             is_old = (folder / f"{name}.ipynb").exists()
             word = f"NOT RUN: it needs {', '.join(sorted(blocked_by))}"
             word += f"; there is one {EARLIER}" if is_old else ""
-        elif (
-            word.startswith(UNCHANGED) and workflow_status and not troubled
-        ):  # then the workflow stopped before it came to this
-            word = EARLIER
+        elif word.startswith(UNCHANGED) and workflow_status and not troubled:
+            word = EARLIER  # for then the workflow stopped before it came to this
         print(f"  {name}: {word}")
     if workflow_status or troubled:
         print("\nNOT ALL HAS RUN. What is finished is kept: put it right, and the same command goes on from here.")
