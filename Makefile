@@ -11,8 +11,8 @@ EXACT := notebooks/00_start_here.ipynb notebooks/01_theory.ipynb notebooks/02_on
   notebooks/13_table1.ipynb notebooks/14_table2.ipynb
 CORES ?= $(shell $(PYTHON) -c "import os; print(os.cpu_count() or 1)")
 
-# glibc's allocator then asks for large pages. A step of the CIFAR-10 mlp pair at full width takes half as long again
-# without (measured on two cores of an AMD EPYC), one of the MNIST pair as long. Other C libraries ignore it; it changes
+# glibc's allocator then asks for large pages. Without, a step of the CIFAR-10 mlp pair at full width takes a twentieth
+# longer (measured on two cores of an AMD EPYC), one of the MNIST pair as long. Other C libraries ignore it; it changes
 # no result.
 export GLIBC_TUNABLES ?= glibc.malloc.hugetlb=1
 
