@@ -11,7 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from gan_repro.layers import initialize_uniform, scaled
+from gan_repro.layers import Linear, initialize_uniform, scaled
 from gan_repro.models import LargestPiece, Maxout
 
 IMAGE_SHAPE = (3, 32, 32)
@@ -57,8 +57,8 @@ class ConvGenerator(nn.Module):
         super().__init__()
         self.num_z = num_z
         num_hidden, num_channels = scaled(8000, width), scaled(80, width)
-        self.h0 = nn.Linear(num_z, num_hidden)
-        self.h1 = nn.Linear(num_hidden, num_channels * 10 * 10)
+        self.h0 = Linear(num_z, num_hidden)
+        self.h1 = Linear(num_hidden, num_channels * 10 * 10)
         self.y = nn.ConvTranspose2d(num_channels, 3, kernel_size=5, stride=3, bias=False)
         self.y_bias = nn.Parameter(torch.zeros(IMAGE_SHAPE))
 

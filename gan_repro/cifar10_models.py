@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from gan_repro.layers import initialize_uniform, scaled
+from gan_repro.layers import Linear, initialize_uniform, scaled
 from gan_repro.models import Discriminator
 
 NUM_PIXELS = 3072  # 3 x 32 x 32
@@ -25,9 +25,9 @@ class CIFAR10Generator(nn.Module):
         super().__init__()
         self.num_z = num_z
         num_hidden = scaled(8000, width)
-        self.h0 = nn.Linear(num_z, num_hidden)
-        self.h1 = nn.Linear(num_hidden, num_hidden)
-        self.y = nn.Linear(num_hidden, NUM_PIXELS)
+        self.h0 = Linear(num_z, num_hidden)
+        self.h1 = Linear(num_hidden, num_hidden)
+        self.y = Linear(num_hidden, NUM_PIXELS)
 
     def forward(self, z: Tensor) -> Tensor:
         return self.y(torch.sigmoid(self.h1(F.relu(self.h0(z)))))

@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from gan_repro.layers import initialize_sparse, initialize_uniform, scaled
+from gan_repro.layers import Linear, initialize_sparse, initialize_uniform, scaled
 from gan_repro.models import Discriminator
 
 NUM_PIXELS = 2304  # 48 x 48
@@ -25,9 +25,9 @@ class FaceGenerator(nn.Module):
         super().__init__()
         self.num_z = num_z
         num_hidden = scaled(8000, width)
-        self.h0 = nn.Linear(num_z, num_hidden)
-        self.h1 = nn.Linear(num_hidden, num_hidden)
-        self.y = nn.Linear(num_hidden, NUM_PIXELS)
+        self.h0 = Linear(num_z, num_hidden)
+        self.h1 = Linear(num_hidden, num_hidden)
+        self.y = Linear(num_hidden, NUM_PIXELS)
 
     def forward(self, z: Tensor) -> Tensor:
         return torch.sigmoid(self.y(torch.sigmoid(self.h1(F.relu(self.h0(z))))))
@@ -55,8 +55,8 @@ class TwoStageFaceGenerator(nn.Module):
     def __init__(self, stage_1: FaceGenerator, *, width: float = 1.0, num_z: int = 100):
         super().__init__()
         self.num_z = num_z
-        self.h0 = nn.Linear(num_z, scaled(8000, width))
-        self.h1 = nn.Linear(self.h0.out_features, stage_1.num_z)
+        self.h0 = Linear(num_z, scaled(8000, width))
+        self.h1 = Linear(self.h0.out_features, stage_1.num_z)
         self.stage_1 = stage_1
 
     def forward(self, z: Tensor) -> Tensor:

@@ -7,9 +7,8 @@ import torch
 from torch import Tensor, nn
 
 from gan_repro.config import TrainingConfig, learning_rate, momentum
-from gan_repro.layers import limit_column_norms
+from gan_repro.layers import limit_column_norms, reuse_gradients
 from gan_repro.losses import GENERATOR_LOSSES, discriminator_loss
-from gan_repro.malloc import keep_freed_memory
 from gan_repro.one_pass import one_pass_gradients, one_pass_update
 from gan_repro.pairs import as_seen, initialize, make_discriminator, make_generator
 from gan_repro.steps import discriminator_gradients, generator_gradients, two_pass_gradients
@@ -30,8 +29,6 @@ class Game:
 
     def __init__(self, config: TrainingConfig, x: Tensor):
         self.config, self.x, self.device = config, x, x.device
-        if config.pair != "mnist" and x.device.type == "cpu":
-            keep_freed_memory()  # a fifth to a quarter of a step
         self.G, self.D = make_generator(config), make_discriminator(config)
         if (width := self.D.input_widths[0]) != x.shape[1]:
             raise ValueError(f'the pair "{config.pair}" takes images of {width} numbers, these have {x.shape[1]}')
@@ -40,6 +37,8 @@ class Game:
         self.D.to(x.device)
         self.v_G, self.v_D = zeros_like(self.G), zeros_like(self.D)  # velocities: v of pylearn2's Momentum
         self.ema = copy.deepcopy(self.G).requires_grad_(False)  # the average of G's weights
+        reuse_gradients(self.G)
+        reuse_gradients(self.D)
         self.logits = torch.zeros(config.steps_per_epoch, 2 * config.batch_size, device=x.device)  # of this epoch
         self.step = 0  # generator updates done
         self.order_epoch = None  # whose order of the data is at hand

@@ -1,10 +1,12 @@
-"""What the larger nets of Section 5 share: width, initial weights as pylearn2 draws them, the limit on column norms.
+"""What the larger nets of Section 5 share: width, initial weights as pylearn2 draws them, the limit on column norms,
+and where the gradients of their large weights lie.
 
 Facts of goodfeli/adversarial, commit 1720041, and of the pylearn2 layers that it names (irange, sparse_init, init_bias,
 max_col_norm).
 """
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 
@@ -49,3 +51,55 @@ def limit_column_norms(weight: Tensor, max_norm: float) -> None:
     """
     norm = torch.linalg.vector_norm(weight, dim=1, keepdim=True)
     weight.mul_(norm.clamp(max=max_norm) / (norm + 1e-7))
+
+
+class Linear(nn.Linear):
+    """nn.Linear by `linear`."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return linear(x, self)
+
+
+def linear(x: Tensor, layer: nn.Module) -> Tensor:
+    """F.linear with a layer's weight and bias: (n, in_features) -> (n, out_features), the same bits, forward and back.
+
+    Of a layer marked by `reuse_gradients` the gradient of the weight lies where the last one did.
+    """
+    if getattr(layer, "reuses_gradient", False):
+        return _Linear.apply(x, layer.weight, layer.bias, layer)
+    return F.linear(x, layer.weight, layer.bias)
+
+
+def reuse_gradients(net: nn.Module) -> None:
+    """Have every layer of the net that computes by `linear` write the gradient of its weight over the one before.
+
+    For a training, which has done with a gradient when it computes the next: whoever keeps one must copy it. Of the
+    large nets a gradient is hundreds of megabytes, and new memory for it, which the system clears first, took up to a
+    fifth of a step.
+    """
+    for layer in net.modules():
+        layer.reuses_gradient = True
+
+
+class _Linear(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx, x: Tensor, weight: Tensor, bias: Tensor, layer: nn.Module) -> Tensor:
+        ctx.save_for_backward(x, weight)
+        ctx.layer = layer
+        return F.linear(x, weight, bias)
+
+    @staticmethod
+    def backward(ctx, grad: Tensor) -> tuple[Tensor | None, ...]:
+        (x, weight), layer = ctx.saved_tensors, ctx.layer
+        by_x, by_weight, by_bias, _ = ctx.needs_input_grad
+        if by_weight:
+            memory = getattr(layer, "gradient", None)
+            if memory is None or (memory.dtype, memory.device) != (weight.dtype, weight.device):
+                memory = torch.empty_like(weight)
+            layer.gradient = torch.mm(grad.t(), x, out=memory)
+        return (
+            grad.mm(weight) if by_x else None,
+            layer.gradient if by_weight else None,
+            grad.sum(0) if by_bias else None,
+            None,
+        )

@@ -6,6 +6,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from gan_repro.layers import linear
+
 
 class LargestPiece(torch.autograd.Function):
     """pieces.amax(dim=1) of (n, num_pieces, num_units), with a backward pass of one product instead of five passes.
@@ -42,7 +44,7 @@ class Maxout(nn.Module):
 
     def pieces(self, x: Tensor) -> Tensor:
         """The linear functions: (n, in_features) -> (n, num_pieces, num_units)."""
-        return F.linear(x, self.weight, self.bias).unflatten(1, (self.num_pieces, -1))
+        return linear(x, self).unflatten(1, (self.num_pieces, -1))
 
     def forward(self, x: Tensor) -> Tensor:
         return LargestPiece.apply(self.pieces(x))  # (n, num_units)

@@ -142,9 +142,8 @@ def write_record(run: Run, data: Images, path: Path, *, experiment: str) -> Reco
         what, fact = "weights", {"precision": PRECISION}
     else:  # whose weights are a third of a gigabyte: fair draws are kept instead
         generators = {name: with_weights(best.weights, config) for name, best in run.best.items()}
-        if "G" in run.history[-1]:  # what the authors' files keep, which look at no score
-            best["last"] = Best(run.epochs, run.history[-1]["G"], run.last)
-            generators["last"] = with_weights(run.last, config)
+        best["last"] = Best(run.epochs, run.history[-1]["G"], run.last)  # as the authors' files, which look at no score
+        generators["last"] = with_weights(run.last, config)
         count = min(NUM_KEPT_SAMPLES, config.num_samples)
         kept = pack_samples({name: kept_draws(G, config, of_each(count, name)) for name, G in generators.items()})
         what, fact = "samples", {"count": count}
@@ -262,7 +261,7 @@ def read_samples(path: Path, name: str = "G") -> Tensor:
     """Fair draws of the generator, (n, num_pixels), kept beside a record whose weights are too large to keep.
 
     name: as in `read_generator`, whose errors these are; or "last" for G after the last epoch, of which older records
-    have none, and those of runs whose last epoch was not scored.
+    have none.
     """
     record = read_record(path)
     if "samples" not in record:
@@ -271,21 +270,20 @@ def read_samples(path: Path, name: str = "G") -> Tensor:
     try:
         data = kept.read_bytes()
         if name == "last" and name not in sample_names(data):
-            way_out = "if it is from before these were kept, remove it and make it anew, which does not train again"
-            raise ResultsError(f"{relative(path)} keeps no draws of the last G; {way_out}")
+            way_out = "its command makes it anew, and trains anew where the checkpoints are gone"
+            raise ResultsError(f"{relative(path)} is from before draws of the last G were kept: {way_out}")
         samples = unpack_samples(data, name)
         if len(samples) != (count := of_each(record["samples"]["count"], name)):
-            raise ValueError(f"they are {len(samples)}, not {count} as the record says")
+            raise ValueError(f"they are {len(samples)} draws, not {count}")
         return samples
     except ValueError as error:
         raise ResultsError(f"the samples {relative(kept)} cannot be used: {error}") from None
 
 
 def say_changed(show: Callable[[str], None] | None, session: dict[str, Any]) -> None:
-    """Say which modules are not those that a run ended with."""
-    if changed := changed_since(session):
-        say(show, f"since then changed: {', '.join(changed)}. To train by the code of now, give another results_dir")
-        say(show, "and runs_dir; where it means other draws or formulas, raise training.RECIPE.")
+    """Say so if the modules that train or score are not those that a run ended with."""
+    if changed_since(session):
+        say(show, "trained by the code of an earlier commit: what that means is in README.md, Reproducibility")
 
 
 def say(show: Callable[[str], None] | None, line: str) -> None:

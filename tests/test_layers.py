@@ -11,7 +11,14 @@ from torch.testing import assert_close
 
 import gan_repro.game
 from gan_repro.game import learn, zeros_like
-from gan_repro.layers import initialize_sparse, initialize_uniform, limit_column_norms, scaled
+from gan_repro.layers import (
+    Linear,
+    initialize_sparse,
+    initialize_uniform,
+    limit_column_norms,
+    reuse_gradients,
+    scaled,
+)
 from gan_repro.models import Maxout
 
 
@@ -112,3 +119,32 @@ def test_learning_moves_and_limits_every_fully_connected_layer_in_blocks_of_any_
     for parameter, v, moved in zip(net.parameters(), velocity.parameters(), expected, strict=True):
         assert_close(parameter.detach(), moved, rtol=0, atol=2e-7)
         assert_close(v, torch.full_like(v, 0.5 * 0.01 - 0.1 * 2.0))
+
+
+@pytest.mark.parametrize("make", [lambda: Linear(70, 40), lambda: Maxout(70, num_units=8, num_pieces=5)])
+def test_gradients_written_over_the_last_ones_have_the_bits_of_new_ones(make):
+    draws = torch.Generator().manual_seed(0)
+    layer = make()
+    for parameter in layer.parameters():
+        nn.init.normal_(parameter, generator=draws)
+    reusing = copy.deepcopy(layer)
+    reuse_gradients(reusing)
+    for _ in range(2):
+        x = torch.randn(9, 70, generator=draws)
+        found = []
+        for one in (layer, reusing):
+            seen = x.clone().requires_grad_()
+            loss = one(seen).tanh().sum()
+            found.append([loss.detach(), *torch.autograd.grad(loss, [seen, *one.parameters()])])
+        assert all(map(torch.equal, *found))
+        found[0][2].zero_()  # of the weight, in memory of its own
+        assert found[1][2].any() and found[1][2].data_ptr() == reusing.gradient.data_ptr()
+
+
+def test_a_layer_whose_weights_are_held_fixed_computes_no_gradient_of_them():
+    layer = Linear(7, 4)
+    reuse_gradients(layer)
+    layer.requires_grad_(False)
+    x = torch.ones(2, 7, requires_grad=True)
+    layer(x).sum().backward()
+    assert x.grad.any() and not hasattr(layer, "gradient")

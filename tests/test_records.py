@@ -49,7 +49,7 @@ def test_a_finished_run_is_read_and_not_trained_again(small, small_run, mnist, m
     lines = []
     again, where = reproduce(small, mnist, path.parent, runs=runs.with_name("no runs"), show=lines.append)
     assert (again, where) == (record, path)
-    assert "finished run found" in lines[0]
+    assert len(lines) == 1 and "finished run found" in lines[0]
 
 
 def test_a_finished_run_of_other_code_is_read_and_said_to_be_so(small, small_run, mnist, monkeypatch):
@@ -58,7 +58,7 @@ def test_a_finished_run_of_other_code_is_read_and_said_to_be_so(small, small_run
     monkeypatch.setattr("gan_repro.provenance.code_fingerprints", lambda *_: now | {"game": "0" * 12})
     lines = []
     reproduce(small, mnist, path.parent, runs=runs, show=lines.append)
-    assert lines[1].startswith("since then changed: game. ")
+    assert "earlier commit" in lines[1]
 
 
 def test_another_run_s_record_is_neither_shown_nor_overwritten(small, small_run, mnist):
