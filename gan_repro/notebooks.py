@@ -55,6 +55,9 @@ def run_in_place(name: str) -> None:
     """
     path = NOTEBOOKS / f"{name}.ipynb"
     notebook = nbformat.read(path, as_version=4)
+    for cell in notebook.cells:  # else what a cell printed the last time would stand as what this run said last
+        if cell.cell_type == "code":
+            cell.outputs = []
     client = NotebookClient(
         notebook, timeout=None, kernel_name="python3", record_timing=False, resources={"metadata": {"path": NOTEBOOKS}}
     )

@@ -17,7 +17,7 @@ from gan_repro.cifar10_download import CIFAR10_FILES
 from gan_repro.config import TrainingConfig, released
 from gan_repro.download import MNIST_FILES
 from gan_repro.fer2013 import NPZ_MD5
-from gan_repro.notebooks import NOTEBOOKS, notebook_names, run, settings
+from gan_repro.notebooks import NOTEBOOKS, notebook_names, run, run_in_place, settings
 from gan_repro.paths import RESULTS, ROOT
 from gan_repro.records import is_record_of, read_record
 from gan_repro.workflow import READS, TRAINS, WRITES, needs
@@ -185,3 +185,16 @@ def test_the_film_of_02_is_an_animated_gif():
     (output,) = cell.outputs
     film = Image.open(io.BytesIO(base64.b64decode(output.data["image/png"])))
     assert (film.format, film.is_animated, film.n_frames, film.info["loop"]) == ("GIF", True, 32, 0)
+
+
+def test_a_notebook_that_ends_itself_early_is_left_as_it_was_and_its_last_words_are_of_this_run(
+    tmp_path, monkeypatch, capsys
+):
+    cells = [nbformat.v4.new_code_cell(code) for code in ("print('no faces')", "raise SystemExit(0)", "print('all')")]
+    cells[2].outputs = [nbformat.v4.new_output("stream", name="stdout", text="all hold\n")]  # of an earlier run
+    nbformat.write(nbformat.v4.new_notebook(cells=cells), tmp_path / "some.ipynb")
+    before = (tmp_path / "some.ipynb").read_bytes()
+    monkeypatch.setattr("gan_repro.notebooks.NOTEBOOKS", tmp_path)
+    run_in_place("some")
+    assert capsys.readouterr().out == "some: left as it was, since it ended early; it said: no faces\n"
+    assert (tmp_path / "some.ipynb").read_bytes() == before
