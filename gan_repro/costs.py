@@ -1,5 +1,6 @@
 """What a pair costs before it is trained: its parameters, the size of a checkpoint, hours by a measured step."""
 
+from collections import Counter
 from typing import Any
 
 import torch
@@ -28,7 +29,15 @@ def checkpoint_bytes(pair: str, width: float = 1.0) -> int:
 
 
 def hours_as_released(config: TrainingConfig, bench: dict[str, Any]) -> float:
-    """Of config's epochs with its pair at full width, by the median step in a record of the kind "bench"; validation
-    scores come on top. Raises KeyError if the bench did not measure that pair."""
-    rows = {name: row for section in bench["sections"] for name, row in section["rows"].items()}
-    return rows[f"{config.pair}: step"]["seconds"]["median"] * config.steps_per_epoch * config.max_epochs / 3600
+    """Of config's epochs of its images with its pair as released, in width and minibatches, by the median step in a
+    record of the kind "bench"; validation scores come on top. Raises KeyError if the bench did not measure that pair.
+    """
+    updates = config.num_train // released(config.pair).batch_size * config.max_epochs
+    return bench_rows(bench)[f"{config.pair}: step"]["seconds"]["median"] * updates / 3600
+
+
+def bench_rows(bench: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    """The rows of a record of the kind "bench" by their names, but for names that stand in several sections."""
+    named = [item for section in bench["sections"] for item in section["rows"].items()]
+    times = Counter(name for name, _ in named)
+    return {name: row for name, row in named if times[name] == 1}

@@ -42,7 +42,7 @@ def report(settings: str, workflow_status: int = 0, since: float | None = None) 
             word = f"NOT RUN: it needs {', '.join(sorted(blocked_by))}"
             word += f"; there is one {EARLIER}" if is_old else ""
         elif word.startswith(UNCHANGED) and workflow_status and not troubled:
-            word = EARLIER  # for then the workflow stopped before it came to this
+            word = word.replace(UNCHANGED, EARLIER)  # for then the workflow stopped before it came to this
         print(f"  {name}: {word}")
     if workflow_status or troubled:
         print("\nNOT ALL HAS RUN. What is finished is kept: put it right, and the same command goes on from here.")
@@ -55,10 +55,11 @@ def fate(folder: Path, name: str, since: float | None) -> str:
     partial = unfinished_path(output)
     if partial.exists() and partial.stat().st_mtime >= (since or 0):
         where = f"what ran is in {partial.relative_to(ROOT)}"
-        return f"FAILED: {error_in(partial) or 'it was ended from outside before its last cell'}\n    {where}"
+        outside = "it was ended from outside before its last cell, or another process still runs it"
+        return f"FAILED: {error_in(partial) or outside}\n    {where}"
     if not output.exists():
         return "NOT THERE: it did not begin, see above"
-    early = EARLY if error_in(output) == "SystemExit: 0" else ""
+    early = EARLY if error_in(output) in ("SystemExit: 0", "SystemExit:") else ""  # which papermill takes for an end
     if since is None:
         return f"there{early}"
     return f"of this run{early}" if output.stat().st_mtime >= since else f"{UNCHANGED}{early}"

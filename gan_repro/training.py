@@ -218,7 +218,9 @@ class Trainer:
     def stopped_by(self) -> str | None:
         if len(self.history) >= self.config.max_epochs:
             return "max_epochs"
-        if "G" in self.best and len(self.history) - self.best["G"].epoch >= self.config.patience:
+        epochs = len(self.history)
+        is_scored = epochs > 0 and self.is_due(epochs)  # a run ends at a scored epoch, so that its last G has a score
+        if is_scored and epochs - self.best["G"].epoch >= self.config.patience:
             return "patience"
         return None
 

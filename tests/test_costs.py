@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from gan_repro.config import RELEASED, released
-from gan_repro.costs import checkpoint_bytes, hours_as_released, num_parameters
+from gan_repro.costs import bench_rows, checkpoint_bytes, hours_as_released, num_parameters
 from gan_repro.paths import RESULTS
 from gan_repro.results import read_results
 
@@ -33,8 +33,15 @@ def test_hours_are_those_of_the_measured_step_as_often_as_the_epochs_need_it(pai
     rows = {f"{pair}: step": {"seconds": {"median": 2.0}}, "mnist: step": {"seconds": {"median": 9.0}}}
     bench = {"sections": [{"rows": {"another": {"seconds": {"median": 7.0}}}}, {"rows": rows}]}
     updates = 20_000 // config.batch_size
-    assert hours_as_released(config, bench) == pytest.approx(2.0 * updates * 30 / 3600)
+    for batch_size in (config.batch_size, 50):  # the step that was measured is of released minibatches
+        found = hours_as_released(replace(config, batch_size=batch_size), bench)
+        assert found == pytest.approx(2.0 * updates * 30 / 3600)
     of_record = read_results(RESULTS / "bench.json", "bench")
     with pytest.raises(KeyError, match=f"{pair}: step"):
         hours_as_released(config, {"sections": []})
     assert 0.5 < hours_as_released(replace(config, num_train=25_000), of_record) < 20  # where these are measured
+
+
+def test_a_row_of_the_bench_is_found_by_its_name_where_no_other_has_it():
+    sections = [{"rows": {"one": 1, "two": 2}}, {"rows": {"one": 3}}]
+    assert bench_rows({"sections": sections}) == {"two": 2}

@@ -316,6 +316,16 @@ def test_a_run_stops_when_its_score_has_not_risen_for_as_long_as_patience_says(
     assert run.best["G"].epoch == values.index(max(values[:epochs])) + 1
 
 
+def test_patience_waits_for_the_next_score_so_that_the_last_g_has_one(mnist, tiny, tmp_path, monkeypatch):
+    numbers = iter([9.0, 0.0, 8.0, 0.0, 7.0, 0.0])  # of G and its average after epochs 3, 6, 9
+    made_up = lambda *args: {"authors": {"log_likelihood": next(numbers)}}  # noqa: E731
+    monkeypatch.setattr(gan_repro.training, "validation_scores", made_up)
+    sizes = {"num_train": 50, "max_epochs": 20, "score_every": 3, "patience": 4}
+    run = train(replace(tiny, **sizes), mnist, runs=tmp_path, show=None)
+    assert (run.epochs, run.stopped_by) == (9, "patience")  # patience ends at 7
+    assert "G" in run.history[-1]
+
+
 def test_a_score_that_is_not_a_number_is_never_the_best(mnist, tiny, tmp_path, monkeypatch):
     numbers = iter([float("nan")] * 2 + [-5.0] * 2 + [float("nan")] * 2)
     made_up = lambda *args: {"authors": {"log_likelihood": next(numbers)}}  # noqa: E731
