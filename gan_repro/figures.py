@@ -7,6 +7,7 @@ import matplotlib.pyplot as plt
 import seaborn as sns
 import torch
 from matplotlib.axes import Axes
+from matplotlib.ticker import MaxNLocator
 from torch import Tensor
 from torchvision.utils import make_grid
 
@@ -107,10 +108,12 @@ def plot_training(record: dict[str, Any], axes: Sequence[Axes]) -> Sequence[Axes
     curves = {label: [row[key] for row in history] for label, key in players.items()}
     plot_curves(axes[0], epochs, curves, ["D", "p_g"])
     axes[0].axhline(0.5, color="0.6", linewidth=1)
-    axes[0].set(xlabel="epoch", ylabel="mean probability of data", ylim=(0, 1))
+    axes[0].set(xlabel="epoch", ylabel="mean probability of data", ylim=(-0.02, 1.02))
     scored = [row for row in history if "G" in row]
     generators = {"average of G's weights": "ema", "G": "G"}
     curves = {label: [row[key]["authors"]["log_likelihood"] for row in scored] for label, key in generators.items()}
     plot_curves(axes[1], [row["epoch"] for row in scored], curves, ["average", "p_g"])
-    axes[1].set(xlabel="epoch", ylabel="validation log-likelihood (nats)")
+    axes[1].set(xlabel="epoch", ylabel="validation score (nats)")
+    for ax in axes:
+        ax.xaxis.set_major_locator(MaxNLocator(integer=True))  # no half epochs
     return axes

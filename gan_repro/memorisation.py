@@ -92,7 +92,7 @@ def distances_table(distances: dict[str, Tensor], fresh: str) -> pd.DataFrame:
         row |= {"median": f"{of_set.median():.2f}", "nearest": f"{of_set.min():.2f}", f"against {fresh}": "–"}
         if name != fresh:
             low, high = difference_of_medians(of_set, distances[fresh])
-            told = "nearer" if high < 0 else "further" if low > 0 else "as near"
+            told = "nearer" if high < 0 else "further" if low > 0 else "no difference seen"
             row[f"against {fresh}"] = f"{told} ({low:+.2f} to {high:+.2f})"
         rows.append(row)
     return pd.DataFrame(rows)
@@ -102,7 +102,7 @@ def neighbours_table(
     sets: dict[str, Tensor], learned: Tensor, held_out: Tensor, *, see: Callable[[Tensor], Tensor] = to_unit
 ) -> pd.DataFrame:
     """`learned_neighbours` of several sets of images, in percent of each, as text: the share, what chance makes of it,
-    and the least share of copies that would stand above that.
+    and the share of copies among the images from which on they would stand above that.
 
     sets: by their names, each (n, d); learned, held_out and see as there.
     """
@@ -112,5 +112,5 @@ def neighbours_table(
         found = learned_neighbours(images, learned, held_out, see=see)
         row = {"images": name, "how many": len(images), "nearest to a learned one": f"{100 * found.share:.0f} %"}
         row["by chance"] = f"{100 * found.low:.0f} to {100 * found.high:.0f} %"
-        rows.append(row | {"copies would show from": f"{100 * found.least_copies(expected):.0f} %"})
+        rows.append(row | {"copies noticed from": f"{100 * found.least_copies(expected):.0f} %"})
     return pd.DataFrame(rows)

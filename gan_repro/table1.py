@@ -20,12 +20,13 @@ PAPER_MNIST = {
     "Deep GSN": (214.0, 1.1),
     "Adversarial nets": (225.0, 2.0),
 }
+REAL_DATA = "Real data: 10,000 training images"
 QUOTED = "quoted from the paper, not yet rerun"
 NUM_SAMPLES = 10_000  # in the window: the paper's, and those of real data
 CLOSE = 15.0  # nats from the paper's value that still count as close; ours
-# What is known of why a row is not reproduced, by the side on which it misses; the notebook named shows it.
+# What is known of why a row misses the paper's value, by the side on which it does; the notebook named shows it.
 REASONS = {
-    ("DBN", "above"): "why is open: drawn along one chain it loses more than half of that (09_dbn)",
+    ("DBN", "above"): "open: drawn along one chain it loses more than half of that (09_dbn)",
     ("Stacked CAE", "above"): (
         "its settings were not found; in the search a third of the noise in its walk cost more (10_stacked_cae)"
     ),
@@ -73,13 +74,13 @@ def table1(results: Path = RESULTS) -> pd.DataFrame:
     ours, means, sizes = {}, {}, {}
     for folder, name, model in OURS:
         if runs := records(results / folder):
-            ours[model] = our_columns(runs, name, oracle if is_comparable(num_samples_of(runs)) else None)
+            ours[model] = our_columns(runs, name, oracle)
             means[model] = mean_score([run["metrics"][name]["test"] for run in learned(runs)])
             ours[model]["seeds"] += left_out(results / folder, runs, "another length")
             sizes[model] = num_samples_of(runs)
     for folder, model in OTHERS:
         if runs := records_of_other(results / folder):
-            ours[model] = columns_of_other(runs, oracle if is_comparable(num_samples_of(runs)) else None)
+            ours[model] = columns_of_other(runs, oracle)
             ours[model]["seeds"] += left_out(results / folder, runs)
             means[model] = mean_score([run["metrics"]["test"] for run in runs])
             sizes[model] = num_samples_of(runs)
@@ -87,7 +88,7 @@ def table1(results: Path = RESULTS) -> pd.DataFrame:
     for model, score in in_file.get("scores", {}).items():
         sizes[model] = in_file["parameters"]["num_samples"]
         ours[model] = score_columns([score], oracle if is_comparable(sizes[model]) else None)
-        ours[model] |= {"source": "computed in 12_more_models"}
+        ours[model] |= {"source": f"computed in 12_more_models{in_detail(model, in_file['parameters'])}"}
         ours[model] |= {"core-minutes": minutes_of_peer(in_file, model)}
     rows = []
     for model in [*PAPER_MNIST, *(model for model in ours if model not in PAPER_MNIST)]:
@@ -98,7 +99,7 @@ def table1(results: Path = RESULTS) -> pd.DataFrame:
             row["verdict"] = verdict(model, means[model], sizes[model]) if model in means else "–"
         rows.append(row | ours.get(model, {}))
     if oracle:
-        row = {"model": "Real data: 10,000 training images", "source": "computed"}
+        row = {"model": REAL_DATA, "source": "computed"}
         rows.append(row | score_columns([oracle], oracle))
     columns = ["model", "paper", "ours", "sigma", "fine grid", "below real data", "seeds"]
     columns += ["between seeds", "between draws", "core-minutes", "verdict", "source"]
@@ -122,8 +123,8 @@ def left_out(folder: Path, runs: list[Record], what: str = "other parameters") -
 
 
 def verdict(model: str, ours: dict[str, float], num_samples: int = NUM_SAMPLES) -> str:
-    """Whether a row of the paper is reproduced, close, or not, with what is known of why. ours: as `mean_score`; none
-    where it is of another number of samples than the paper's.
+    """Whether a row of the paper is reproduced, close, or not. ours: as `mean_score`; no verdict where it is of another
+    number of samples than the paper's.
 
     Reproduced: within twice the root of the sum of squares of the two standard errors, the paper's and ours. Both are
     over the same test images, so that the difference has a smaller error: the word is given generously. The spread
@@ -135,12 +136,19 @@ def verdict(model: str, ours: dict[str, float], num_samples: int = NUM_SAMPLES) 
     away = ours["log_likelihood"] - paper
     if abs(away) <= 2 * math.hypot(error, ours["standard_error"]):
         return "reproduced within 2 standard errors"
-    side = "above" if away > 0 else "below"
-    told = f"{abs(away):.1f} {side}"
-    if abs(away) <= CLOSE:
-        return f"close: {told}"
-    reason = REASONS.get((model, side))
-    return f"not: {told}" + (f"; {reason}" if reason else "")
+    return f"{'close' if abs(away) <= CLOSE else 'not'}: {abs(away):.1f} {'above' if away > 0 else 'below'}"
+
+
+def reasons(results: Path = RESULTS) -> pd.DataFrame:
+    """What may be why, of each row of Table 1 that misses the paper's value: model, verdict, likely reason."""
+    told = table1(results).set_index("model")["verdict"]
+    rows = []
+    for model in PAPER_MNIST:
+        side = told[model].split()[-1]
+        if side in ("above", "below"):
+            row = {"model": model, "verdict": told[model]}
+            rows.append(row | {"likely reason": REASONS.get((model, side), "not known")})
+    return pd.DataFrame(rows, columns=["model", "verdict", "likely reason"])
 
 
 def mean_score(scores: list[dict[str, Any]], grid: str = "authors") -> dict[str, float]:
@@ -171,7 +179,9 @@ def run_columns(metrics: list[dict[str, Any]], runs: list[Record], oracle: dict[
 
     between draws: standard deviation of one model's score between draws of its 10,000 samples, the root mean square
     over seeds; core-minutes: of a seed's training and validation, of both stages where there are two, mean over seeds.
+    Runs with another number of samples than the oracle's are not compared with it.
     """
+    oracle = oracle if is_comparable(num_samples_of(runs)) else None
     noise = [spread for scores in metrics if (spread := between_draws(scores)) is not None]
     minutes = [
         (run["seconds"] + run.get("stage_1", {"seconds": 0})["seconds"])
@@ -212,6 +222,16 @@ def peers(results: Path = RESULTS) -> dict[str, dict[str, Any]]:
 def peers_file(path: Path) -> dict[str, Any]:
     """What baselines/peers.py wrote; empty if it has not."""
     return read_results(path, "scores") if path.exists() else {}
+
+
+def in_detail(model: str, parameters: dict[str, Any]) -> str:
+    """What else a row without a training is of, as words to add: k-means' number of centres, and of a Gaussian that was
+    not fitted to pixels the number of principal components."""
+    if model == "k-means centres":
+        return f", {parameters['num_samples']:,} of them"
+    if model in ("Gaussian, principal components", "Gaussian mixture"):
+        return f", in {parameters['num_components']} principal components"
+    return ""
 
 
 def minutes_of_peer(record: dict[str, Any], model: str) -> str:

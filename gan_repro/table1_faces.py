@@ -13,9 +13,19 @@ import pandas as pd
 
 from gan_repro import tfd
 from gan_repro.paths import FACE_PEERS, REAL_FACES, RESULTS
+from gan_repro.records import Record
 from gan_repro.results import nats
 from gan_repro.seeds import OTHERS, learned, records, records_of_other
-from gan_repro.table1 import columns_of_other, left_out, minutes_of_peer, our_columns, peers_file, score_columns
+from gan_repro.table1 import (
+    columns_of_other,
+    in_detail,
+    left_out,
+    minutes_of_peer,
+    num_samples_of,
+    our_columns,
+    peers_file,
+    score_columns,
+)
 
 FACES = "FER-2013"
 # Table 1 of the paper, TFD column: nats, and the standard error it states, over folds.
@@ -49,9 +59,14 @@ def table1_faces(results: Path = RESULTS) -> pd.DataFrame:
     peers, ours, on_tfd = face_peers(results), {}, {}
     scores = peers.get("scores", {})
     oracle = scores.get(REAL_FACES)
+
+    def oracle_of(runs: list[Record]) -> dict[str, Any] | None:
+        """Real faces, if as many of them were scored as of the runs' samples."""
+        return oracle if oracle and num_samples_of(runs) == peers["parameters"]["num_samples"] else None
+
     for folder, model in OTHERS:
         if runs := records_of_other(results / folder_of(folder)):
-            ours[model] = columns_of_other(runs) | below([run["metrics"]["test"] for run in runs], oracle)
+            ours[model] = columns_of_other(runs) | below([run["metrics"]["test"] for run in runs], oracle_of(runs))
             ours[model]["seeds"] += left_out(results / folder_of(folder), runs)
         if runs := records_of_other(results / folder_of(folder, "TFD")):
             on_tfd[model] = columns_of_other(runs)["ours"]
@@ -62,7 +77,7 @@ def table1_faces(results: Path = RESULTS) -> pd.DataFrame:
                 on_tfd[model] = columns["ours"]
                 continue
             scores_of_runs = [run["metrics"][name]["test"] for run in learned(runs)]
-            ours[model] = columns | below(scores_of_runs, oracle)
+            ours[model] = columns | below(scores_of_runs, oracle_of(runs))
     for model, score in sorted(scores.items(), key=lambda item: item[0] == REAL_FACES):  # real faces last
         ours[model] = score_columns([score], None) | below([score], oracle)
         ours[model] |= {"source": source(model, peers["parameters"]), "core-minutes": minutes_of_peer(peers, model)}
@@ -98,9 +113,7 @@ def source(model: str, parameters: dict[str, Any]) -> str:
     """Of what a row without a training was computed."""
     if model == REAL_FACES:
         return f"computed: the first {parameters['num_samples']:,} of training"
-    in_components = model in ("Gaussian, principal components", "Gaussian mixture")
-    where = f" in {parameters['num_components']} principal components" if in_components else ""
-    return f"computed from {parameters['num_train']:,} faces{where}"
+    return f"computed from {parameters['num_train']:,} faces{in_detail(model, parameters)}"
 
 
 def face_peers(results: Path = RESULTS) -> dict[str, Any]:

@@ -1,5 +1,8 @@
-"""The tables of README.md from the files in results/. `python -m gan_repro.tables` writes them there."""
+"""The tables of README.md from the files in results/, and its figure from 03_mnist. `python -m gan_repro.tables` writes
+them."""
 
+import base64
+import json
 import re
 import sys
 from pathlib import Path
@@ -11,8 +14,15 @@ from gan_repro.paths import BY_NUM_SAMPLES, RESULTS, ROOT
 from gan_repro.records import read_record
 from gan_repro.results import ResultsError, damaged, nats, read_results, relative
 from gan_repro.seeds import FOLDERS, OF_OTHER_PAIRS, all_records
-from gan_repro.table1 import table1
+from gan_repro.table1 import PAPER_MNIST, REAL_DATA, reasons, table1
 from gan_repro.table1_faces import table1_faces
+
+
+def headline(results: Path = RESULTS) -> pd.DataFrame:
+    """Table 1 in short: the paper's rows, the average of G's weights, and real data."""
+    table = table1(results).set_index("model")
+    rows = [row for row in (*PAPER_MNIST, "Adversarial nets, averaged G", REAL_DATA) if row in table.index]
+    return table.loc[rows, ["paper", "ours", "seeds", "below real data", "verdict"]].reset_index()
 
 
 def seeds(results: Path = RESULTS) -> pd.DataFrame:
@@ -105,9 +115,10 @@ def samples_needed(results: Path = RESULTS) -> pd.DataFrame:
 
 
 def markdown(table: pd.DataFrame) -> str:
-    """A table in Markdown, every cell as it stands."""
+    """A table in Markdown, every cell as it stands, but that no line breaks before a ±."""
     rows = [list(table.columns), ["---"] * table.shape[1], *table.astype(str).values.tolist()]
-    return "\n".join("| " + " | ".join(row) + " |" for row in rows)
+    text = "\n".join("| " + " | ".join(row) + " |" for row in rows)
+    return text.replace(" ± ", "\N{NO-BREAK SPACE}±\N{NO-BREAK SPACE}")
 
 
 def between_markers(text: str, name: str, content: str) -> str:
@@ -120,11 +131,21 @@ def between_markers(text: str, name: str, content: str) -> str:
 
 def readme(text: str) -> str:
     """README.md's text with its generated parts made anew."""
-    for name, table in TABLES.items():
+    for name, table in (IN_SHORT | TABLES).items():
         text = between_markers(text, name, markdown(table()))
     return text
 
 
+def stored_figure(notebook: Path, cell_id: str) -> bytes:
+    """The picture that a notebook has stored as a cell's output, as PNG. Raises ValueError if it has none there."""
+    for cell in json.loads(notebook.read_text())["cells"]:
+        for output in cell.get("outputs", []) if cell["id"] == cell_id else []:
+            if "image/png" in output.get("data", {}):
+                return base64.b64decode(output["data"]["image/png"])
+    raise ValueError(f"{relative(notebook)} has no picture at its cell {cell_id}: run it in place")
+
+
+FIGURE = ROOT / "docs" / "figure_2a.png"  # of README.md: what 03_mnist shows
 # The tables of README.md by their markers there; each takes a results folder.
 TABLES = {
     "table 1": table1,
@@ -134,12 +155,14 @@ TABLES = {
     "costs": costs,
     "speed": speed,
 }
+IN_SHORT = {"headline": headline, "reasons": reasons}  # what README.md has of table 1 before the whole
 
 
 if __name__ == "__main__":
     path = ROOT / "README.md"
     try:
         write_atomically(path, readme(path.read_text()))
-    except ResultsError as error:
+        write_atomically(FIGURE, stored_figure(ROOT / "notebooks" / "03_mnist.ipynb", "figure-2a"))
+    except (ResultsError, ValueError) as error:
         sys.exit(str(error))
-    sys.stdout.write("README.md: tables written from results/\n")
+    sys.stdout.write("README.md: tables written from results/, its figure from 03_mnist\n")

@@ -118,7 +118,7 @@ def test_the_table_of_distances_says_which_sets_lie_nearer_than_fresh_images():
     distances = {"near": fresh - 2, "fresh": fresh, "far": fresh[:200] + 2, "alike": alike}
     table = distances_table(distances, "fresh").set_index("images")
     told = table["against fresh"]
-    assert [told[name].split(" (")[0] for name in distances] == ["nearer", "–", "further", "as near"]
+    assert [told[name].split(" (")[0] for name in distances] == ["nearer", "–", "further", "no difference seen"]
     low, high = difference_of_medians(distances["near"], fresh)
     assert told["near"] == f"nearer ({low:+.2f} to {high:+.2f})"
     assert list(table["how many"]) == [300, 300, 200, 300]
@@ -136,5 +136,5 @@ def test_the_table_of_neighbours_gives_each_set_s_share_and_what_chance_makes_of
         found = learned_neighbours(images, learned, held_out)
         assert table.loc[name, "nearest to a learned one"] == f"{100 * found.share:.0f} %"
         assert table.loc[name, "by chance"] == f"{100 * found.low:.0f} to {100 * found.high:.0f} %"
-        assert table.loc[name, "copies would show from"] == f"{100 * (found.high - 0.8) / 0.2:.0f} %"
+        assert table.loc[name, "copies noticed from"] == f"{100 * (found.high - 0.8) / 0.2:.0f} %"
     assert table.loc["copies", "nearest to a learned one"] == "100 %"

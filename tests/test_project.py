@@ -8,7 +8,7 @@ import yaml
 from packaging.requirements import Requirement
 
 from gan_repro.paths import ROOT
-from gan_repro.tables import readme
+from gan_repro.tables import FIGURE, readme, stored_figure
 
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 
@@ -21,6 +21,8 @@ def locked() -> dict[str, Requirement]:
 def test_readme_tables_are_those_of_the_results():
     text = (ROOT / "README.md").read_text()
     assert readme(text) == text, "run `make tables`"
+    assert FIGURE.read_bytes() == stored_figure(ROOT / "notebooks/03_mnist.ipynb", "figure-2a"), "run `make tables`"
+    assert f"]({FIGURE.relative_to(ROOT).as_posix()})" in text
 
 
 def test_the_lock_pins_every_dependency_exactly_and_within_the_project_s_bounds():

@@ -1,5 +1,6 @@
 """The second column of Table 1: what is of the paper's faces, what is of others, and what stands beside real ones."""
 
+import json
 import shutil
 
 import numpy as np
@@ -11,7 +12,7 @@ from gan_repro.baselines.vae import VAEConfig
 from gan_repro.config import released
 from gan_repro.paths import FACE_PEERS, REAL_FACES
 from gan_repro.records import read_record, reproduce
-from gan_repro.results import nats, read_results
+from gan_repro.results import encode, nats, read_results
 from gan_repro.table1 import describe_runs, our_columns
 from gan_repro.table1_faces import ADVERSARIAL, BELOW, NOT_PUBLIC, OURS, PAPER, PAPER_TFD, folder_of, table1_faces
 from gan_repro.trace import trace
@@ -110,3 +111,14 @@ def test_its_cells_are_traced_to_their_files(folder):
     assert "again: .venv/bin/python -m gan_repro.baselines.peers --data FER-2013" in text
     assert "table1_faces.PAPER_TFD" in trace(["faces", "DBN", PAPER], folder)[-1]
     assert "No number of ours" in trace(["faces", "DBN", "ours, on TFD"], folder)[-1]
+
+
+def test_nets_scored_with_another_number_of_samples_are_not_compared_with_real_faces(with_nets, tmp_path):
+    results = shutil.copytree(with_nets, tmp_path / "results")
+    path = results / "faces" / "seed0.json"
+    contents = json.loads(path.read_bytes())
+    assert table1_faces(results).set_index("model").loc["Adversarial nets", BELOW] != "–"
+    contents["config"]["num_samples"] = 29
+    path.write_bytes(encode(contents))
+    rows = table1_faces(results).set_index("model")
+    assert (rows.loc["Adversarial nets", BELOW], rows.loc["VAE", BELOW] != "–") == ("–", True)
