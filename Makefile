@@ -11,7 +11,7 @@ EXACT := notebooks/00_start_here.ipynb notebooks/01_theory.ipynb notebooks/02_on
   notebooks/13_table1.ipynb notebooks/14_table2.ipynb
 CORES ?= $(shell $(PYTHON) -c "import os; print(os.cpu_count() or 1)")
 
-# glibc's allocator then asks for large pages. Without, a step of the CIFAR-10 mlp pair at full width takes a twentieth
+# glibc's allocator then asks for large pages. Without, a step of the CIFAR-10 mlp pair at full width takes a tenth
 # longer (measured on two cores of an AMD EPYC), one of the MNIST pair as long. Other C libraries ignore it; it changes
 # no result.
 export GLIBC_TUNABLES ?= glibc.malloc.hugetlb=1
