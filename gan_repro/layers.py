@@ -8,6 +8,7 @@ max_col_norm).
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.autograd.function import once_differentiable
 
 
 def scaled(released: int, width: float) -> int:
@@ -65,7 +66,7 @@ def linear(x: Tensor, layer: nn.Module) -> Tensor:
 
     Of a layer marked by `reuse_gradients` the gradient of the weight lies where the last one did.
     """
-    if getattr(layer, "reuses_gradient", False):
+    if getattr(layer, "reuses_gradient", False) and torch.is_grad_enabled() and layer.weight.requires_grad:
         return _Linear.apply(x, layer.weight, layer.bias, layer)
     return F.linear(x, layer.weight, layer.bias)
 
@@ -75,31 +76,29 @@ def reuse_gradients(net: nn.Module) -> None:
 
     For a training, which has done with a gradient when it computes the next: whoever keeps one must copy it. Of the
     large nets a gradient is hundreds of megabytes, and new memory for it, which the system clears first, took up to a
-    fifth of a step.
+    fifth of a step. A layer that is used again before it was gone back through gets new memory all the same.
     """
     for layer in net.modules():
-        layer.reuses_gradient = True
+        layer.reuses_gradient, layer.num_pending = True, 0  # passes forward that wait for the pass back
 
 
 class _Linear(torch.autograd.Function):
     @staticmethod
     def forward(ctx, x: Tensor, weight: Tensor, bias: Tensor, layer: nn.Module) -> Tensor:
         ctx.save_for_backward(x, weight)
-        ctx.layer = layer
+        layer.num_pending += 1
+        ctx.layer, ctx.is_alone = layer, layer.num_pending == 1
         return F.linear(x, weight, bias)
 
     @staticmethod
+    @once_differentiable
     def backward(ctx, grad: Tensor) -> tuple[Tensor | None, ...]:
         (x, weight), layer = ctx.saved_tensors, ctx.layer
-        by_x, by_weight, by_bias, _ = ctx.needs_input_grad
-        if by_weight:
-            memory = getattr(layer, "gradient", None)
-            if memory is None or (memory.dtype, memory.device) != (weight.dtype, weight.device):
-                memory = torch.empty_like(weight)
-            layer.gradient = torch.mm(grad.t(), x, out=memory)
-        return (
-            grad.mm(weight) if by_x else None,
-            layer.gradient if by_weight else None,
-            grad.sum(0) if by_bias else None,
-            None,
-        )
+        layer.num_pending -= 1
+        memory = getattr(layer, "gradient", None) if ctx.is_alone else None
+        if memory is None or (memory.dtype, memory.device) != (weight.dtype, weight.device):
+            memory = torch.empty_like(weight)
+        if ctx.is_alone:
+            layer.gradient = memory
+        of_x = grad.mm(weight) if ctx.needs_input_grad[0] else None
+        return of_x, torch.mm(grad.t(), x, out=memory), grad.sum(0), None

@@ -34,7 +34,7 @@ REASONS = {
         "perhaps how samples are drawn: along one chain, as its authors drew, it falls far below the paper's value, "
         "after 5,000 steps one seed of three does (11_deep_gsn)"
     ),
-    ("Adversarial nets", "below"): "likely the length of the run, and the noise of its last steps (13_table1)",
+    ("Adversarial nets", "below"): "perhaps the length of the run, and the noise of its last steps (13_table1)",
 }
 
 
@@ -140,15 +140,15 @@ def verdict(model: str, ours: dict[str, float], num_samples: int = NUM_SAMPLES) 
 
 
 def reasons(results: Path = RESULTS) -> pd.DataFrame:
-    """What may be why, of each row of Table 1 that misses the paper's value: model, verdict, likely reason."""
+    """What may be why, of each row of Table 1 that misses the paper's value: model, verdict, what may be why."""
     told = table1(results).set_index("model")["verdict"]
     rows = []
     for model in PAPER_MNIST:
         side = told[model].split()[-1]
         if side in ("above", "below"):
             row = {"model": model, "verdict": told[model]}
-            rows.append(row | {"likely reason": REASONS.get((model, side), "not known")})
-    return pd.DataFrame(rows, columns=["model", "verdict", "likely reason"])
+            rows.append(row | {"what may be why": REASONS.get((model, side), "not known")})
+    return pd.DataFrame(rows, columns=["model", "verdict", "what may be why"])
 
 
 def mean_score(scores: list[dict[str, Any]], grid: str = "authors") -> dict[str, float]:
@@ -228,7 +228,7 @@ def in_detail(model: str, parameters: dict[str, Any]) -> str:
     """What else a row without a training is of, as words to add: k-means' number of centres, and of a Gaussian that was
     not fitted to pixels the number of principal components."""
     if model == "k-means centres":
-        return f", {parameters['num_samples']:,} of them"
+        return f", {parameters['num_samples']:,} centres"
     if model in ("Gaussian, principal components", "Gaussian mixture"):
         return f", in {parameters['num_components']} principal components"
     return ""

@@ -161,8 +161,9 @@ IN_SHORT = {"headline": headline, "reasons": reasons}  # what README.md has of t
 if __name__ == "__main__":
     path = ROOT / "README.md"
     try:
-        write_atomically(path, readme(path.read_text()))
-        write_atomically(FIGURE, stored_figure(ROOT / "notebooks" / "03_mnist.ipynb", "figure-2a"))
-    except (ResultsError, ValueError) as error:
+        text, figure = readme(path.read_text()), stored_figure(ROOT / "notebooks" / "03_mnist.ipynb", "figure-2a")
+    except (ResultsError, ValueError, OSError) as error:
         sys.exit(str(error))
+    write_atomically(path, text)
+    write_atomically(FIGURE, figure)
     sys.stdout.write("README.md: tables written from results/, its figure from 03_mnist\n")

@@ -216,6 +216,11 @@ class Trainer:
         return scores
 
     def stopped_by(self) -> str | None:
+        """Why the run ends here, if it does.
+
+        By patience at a scored epoch alone: an older run, of a patience that is no multiple of score_every, goes on to
+        its next one.
+        """
         if len(self.history) >= self.config.max_epochs:
             return "max_epochs"
         epochs = len(self.history)

@@ -148,3 +148,15 @@ def test_a_layer_whose_weights_are_held_fixed_computes_no_gradient_of_them():
     x = torch.ones(2, 7, requires_grad=True)
     layer(x).sum().backward()
     assert x.grad.any() and not hasattr(layer, "gradient")
+
+
+def test_a_layer_used_twice_before_the_pass_back_has_the_sum_of_both_gradients():
+    draws = torch.Generator().manual_seed(0)
+    layer = Linear(7, 4)
+    nn.init.normal_(layer.weight, generator=draws)
+    x, y = torch.randn(2, 3, 7, generator=draws)
+    reusing = copy.deepcopy(layer)
+    reuse_gradients(reusing)
+    for _ in range(2):
+        found = [torch.autograd.grad(one(x).sum() + one(y).tanh().sum(), one.weight)[0] for one in (layer, reusing)]
+        assert_close(*found)
