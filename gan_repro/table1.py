@@ -140,7 +140,7 @@ def verdict(model: str, ours: dict[str, float], num_samples: int = NUM_SAMPLES) 
 
 
 def reasons(results: Path = RESULTS) -> pd.DataFrame:
-    """What may be why, of each row of Table 1 that misses the paper's value: model, verdict, what may be why."""
+    """Each row of Table 1 that misses the paper's value, with what is known of the reason."""
     told = table1(results).set_index("model")["verdict"]
     rows = []
     for model in PAPER_MNIST:
