@@ -6,6 +6,7 @@ import json
 import re
 import sys
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
@@ -59,18 +60,29 @@ def costs(results: Path = RESULTS) -> pd.DataFrame:
 def speed(results: Path = RESULTS) -> pd.DataFrame:
     """What `make bench` measured on the machine of record, beside what was aimed at. Medians, quartiles in brackets."""
     record = read_results(results / "bench.json", "bench")
-    rows = []
-    for part in [*record["sections"], *record["growth"], {"title": "", "bars": record["memory"]}]:
-        for bar in part["bars"]:
-            unit = "" if bar["unit"] == "ratio" else f" {bar['unit']}"
-            lower, upper = bar["quartiles"]
-            spread = f" ({lower:.2f} to {upper:.2f})" if lower < upper else ""
-            limits = [f"{word} {bar[key]:.3g}{unit}" for key, word in LIMITS.items() if key in bar]
-            row = {"of": part["title"].split(";")[0].split(":")[0], "measured": bar["name"]}
-            row["median"] = f"{bar['median']:.2f}{unit}{spread}"
-            met = "–" if not limits else "yes" if bar["met"] else "no"
-            rows.append(row | {"aim": ", ".join(limits) or "–", "met": met})
-    return pd.DataFrame(rows)
+    return pd.DataFrame([row for part in (*record["sections"], *record["growth"]) for row in bar_rows(part)])
+
+
+def memory(results: Path = RESULTS) -> pd.DataFrame:
+    """The peak memory of each piece of work, as `make bench` found it, beside what was aimed at."""
+    record = read_results(results / "bench.json", "bench")
+    rows = bar_rows({"title": "peak memory", "bars": record["memory"]})
+    return pd.DataFrame(rows).drop(columns="of").rename(columns={"measured": "work"})
+
+
+def bar_rows(part: dict[str, Any]) -> list[dict[str, str]]:
+    """A row for each bar of a section of the benchmarks."""
+    rows, title = [], part["title"].split(";")[0]
+    for bar in part["bars"]:
+        unit = "" if bar["unit"] == "ratio" else f" {bar['unit']}"
+        lower, upper = bar["quartiles"]
+        spread = f" ({lower:.2f} to {upper:.2f})" if lower < upper else ""
+        limits = [f"{word} {bar[key]:.3g}{unit}" for key, word in LIMITS.items() if key in bar]
+        row = {"of": title, "measured": bar["name"].removeprefix(f"{title}: ")}
+        row["median"] = f"{bar['median']:.2f}{unit}{spread}"
+        met = "–" if not limits else "yes" if bar["met"] else "no"
+        rows.append(row | {"aim": ", ".join(limits) or "–", "met": met})
+    return rows
 
 
 LIMITS = {"at_least": "at least", "at_most": "at most"}
@@ -154,6 +166,7 @@ TABLES = {
     "samples": samples_needed,
     "costs": costs,
     "speed": speed,
+    "memory": memory,
 }
 IN_SHORT = {"headline": headline, "reasons": reasons}  # what README.md has of table 1 before the whole
 

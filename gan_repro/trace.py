@@ -27,6 +27,7 @@ LABELS = {  # the columns that tell a table's rows apart
     "samples": ["samples"],
     "costs": ["run"],
     "speed": ["of", "measured"],
+    "memory": ["work"],
 }
 PAPER = {"paper": "table1.PAPER_MNIST", "paper, on TFD": "table1_faces.PAPER_TFD"}  # columns of the paper's numbers
 
@@ -38,7 +39,7 @@ class TraceError(ValueError):
 def rows(name: str, results: Path = RESULTS) -> dict[str, "pd.Series[Any]"]:
     """The rows of a README table by their labels."""
     table = TABLES[name](results)
-    return {", ".join(str(row[key]) for key in LABELS[name] if row[key] != ""): row for _, row in table.iterrows()}
+    return {", ".join(str(row[key]) for key in LABELS[name]): row for _, row in table.iterrows()}
 
 
 def files(name: str, label: str, column: str, results: Path = RESULTS) -> list[Path]:
@@ -48,7 +49,7 @@ def files(name: str, label: str, column: str, results: Path = RESULTS) -> list[P
         return []
     if name == "samples":
         return [results / BY_NUM_SAMPLES]
-    if name == "speed":
+    if name in ("speed", "memory"):
         return [results / "bench.json"]
     if name == "table 1":
         ours = {model: results / folder for folder, _, model in OURS}

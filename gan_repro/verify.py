@@ -28,7 +28,7 @@ RERUNS = {  # what the kept weights cannot show, and what shows it
     "faces": 'by `.venv/bin/python -m gan_repro.trace faces "<row>" "ours, on FER-2013"`: commands (minutes to hours)',
     "samples": ".venv/bin/python -m gan_repro.notebooks 08_parzen_window (minutes)",
     "costs, epochs, stopped by": "facts of the trainings themselves, made again with them (hours a seed)",
-    "speed": "make bench (some twenty minutes on a machine that does nothing else)",
+    "speed, memory": "make bench (some twenty minutes on a machine that does nothing else)",
 }
 
 
