@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from gan_repro.config import TrainingConfig, learning_rate, momentum
-from gan_repro.layers import limit_column_norms, reuse_gradients
+from gan_repro.layers import give_back, limit_column_norms
 from gan_repro.losses import GENERATOR_LOSSES, discriminator_loss
 from gan_repro.one_pass import one_pass_gradients, one_pass_update
 from gan_repro.pairs import as_seen, initialize, make_discriminator, make_generator
@@ -37,8 +37,6 @@ class Game:
         self.D.to(x.device)
         self.v_G, self.v_D = zeros_like(self.G), zeros_like(self.D)  # velocities: v of pylearn2's Momentum
         self.ema = copy.deepcopy(self.G).requires_grad_(False)  # the average of G's weights
-        reuse_gradients(self.G)
-        reuse_gradients(self.D)
         self.logits = torch.zeros(config.steps_per_epoch, 2 * config.batch_size, device=x.device)  # of this epoch
         self.step = 0  # generator updates done
         self.order_epoch = None  # whose order of the data is at hand
@@ -141,8 +139,8 @@ NETS = ("G", "D", "v_G", "v_D", "ema")
 
 @torch.no_grad()
 def learn(net: nn.Module, velocity: nn.Module, *, lr: float, momentum: float, max_column_norm: float = 0.0) -> None:
-    """v <- momentum v - lr grad, weights <- weights + v: pylearn2's Momentum, from the gradients in `.grad`; then the
-    limit on the norms of fully connected layers, if there is one.
+    """v <- momentum v - lr grad, weights <- weights + v: pylearn2's Momentum, from the gradients in `.grad`, which are
+    given back; then the limit on the norms of fully connected layers, if there is one.
 
     On a CPU a few rows at a time, from the first operation to the last: of the large nets, whose weights do not fit in
     a cache, memory is then read once and not at every operation.
@@ -154,6 +152,7 @@ def learn(net: nn.Module, velocity: nn.Module, *, lr: float, momentum: float, ma
             w.add_(v_)
             if max_column_norm and w.dim() == 2:
                 limit_column_norms(w, max_column_norm)
+        give_back(weight)
 
 
 @torch.no_grad()

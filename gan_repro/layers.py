@@ -64,41 +64,38 @@ class Linear(nn.Linear):
 def linear(x: Tensor, layer: nn.Module) -> Tensor:
     """F.linear with a layer's weight and bias: (n, in_features) -> (n, out_features), the same bits, forward and back.
 
-    Of a layer marked by `reuse_gradients` the gradient of the weight lies where the last one did.
+    The weight's gradient comes in the memory of one that was given back (`give_back`), where there is one; then neither
+    second derivatives nor autocast nor torch.func know it.
     """
-    if getattr(layer, "reuses_gradient", False) and torch.is_grad_enabled() and layer.weight.requires_grad:
-        return _Linear.apply(x, layer.weight, layer.bias, layer)
-    return F.linear(x, layer.weight, layer.bias)
+    weight = layer.weight
+    if weight.requires_grad and torch.is_grad_enabled() and getattr(weight, "spare", None) is not None:
+        return _Linear.apply(x, weight, layer.bias)
+    return F.linear(x, weight, layer.bias)
 
 
-def reuse_gradients(net: nn.Module) -> None:
-    """Have every layer of the net that computes by `linear` write the gradient of its weight over the one before.
+def give_back(weight: nn.Parameter) -> None:
+    """Have the memory of weight.grad, with which one is done, hold the gradient that `linear` computes next; .grad is
+    None after it.
 
-    For a training, which has done with a gradient when it computes the next: whoever keeps one must copy it. Of the
-    large nets a gradient is hundreds of megabytes, and new memory for it, which the system clears first, took up to a
-    fifth of a step. A layer that is used again before it was gone back through gets new memory all the same.
+    Of the large nets a gradient is hundreds of megabytes, and new memory for it, which the system clears first, took up
+    to a fifth of a step. Memory that was given back is taken once: a layer used twice, or gone back through twice, gets
+    new memory for the second.
     """
-    for layer in net.modules():
-        layer.reuses_gradient, layer.num_pending = True, 0  # passes forward that wait for the pass back
+    weight.spare, weight.grad = weight.grad, None
 
 
 class _Linear(torch.autograd.Function):
     @staticmethod
-    def forward(ctx, x: Tensor, weight: Tensor, bias: Tensor, layer: nn.Module) -> Tensor:
+    def forward(ctx, x: Tensor, weight: nn.Parameter, bias: Tensor) -> Tensor:
         ctx.save_for_backward(x, weight)
-        layer.num_pending += 1
-        ctx.layer, ctx.is_alone = layer, layer.num_pending == 1
         return F.linear(x, weight, bias)
 
     @staticmethod
     @once_differentiable
     def backward(ctx, grad: Tensor) -> tuple[Tensor | None, ...]:
-        (x, weight), layer = ctx.saved_tensors, ctx.layer
-        layer.num_pending -= 1
-        memory = getattr(layer, "gradient", None) if ctx.is_alone else None
-        if memory is None or (memory.dtype, memory.device) != (weight.dtype, weight.device):
-            memory = torch.empty_like(weight)
-        if ctx.is_alone:
-            layer.gradient = memory
+        x, weight = ctx.saved_tensors
         of_x = grad.mm(weight) if ctx.needs_input_grad[0] else None
-        return of_x, torch.mm(grad.t(), x, out=memory), grad.sum(0), None
+        of_weight, weight.spare = weight.spare, None
+        if of_weight is None or (of_weight.dtype, of_weight.device) != (weight.dtype, weight.device):
+            of_weight = torch.empty_like(weight)
+        return of_x, torch.mm(grad.t(), x, out=of_weight), grad.sum(0)

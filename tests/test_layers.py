@@ -13,10 +13,10 @@ import gan_repro.game
 from gan_repro.game import learn, zeros_like
 from gan_repro.layers import (
     Linear,
+    give_back,
     initialize_sparse,
     initialize_uniform,
     limit_column_norms,
-    reuse_gradients,
     scaled,
 )
 from gan_repro.models import Maxout
@@ -121,42 +121,89 @@ def test_learning_moves_and_limits_every_fully_connected_layer_in_blocks_of_any_
         assert_close(v, torch.full_like(v, 0.5 * 0.01 - 0.1 * 2.0))
 
 
+def with_spare(layer):
+    """A copy that has given back a gradient, full of what no gradient holds."""
+    layer = copy.deepcopy(layer)
+    layer.weight.grad = torch.full_like(layer.weight, torch.nan)
+    give_back(layer.weight)
+    return layer
+
+
+@pytest.fixture
+def draws():
+    return torch.Generator().manual_seed(0)
+
+
+@pytest.fixture
+def layer(draws):
+    layer = Linear(7, 4)
+    nn.init.normal_(layer.weight, generator=draws)
+    return layer
+
+
 @pytest.mark.parametrize("make", [lambda: Linear(70, 40), lambda: Maxout(70, num_units=8, num_pieces=5)])
-def test_gradients_written_over_the_last_ones_have_the_bits_of_new_ones(make):
-    draws = torch.Generator().manual_seed(0)
+def test_a_gradient_in_memory_that_was_given_back_has_the_bits_of_a_new_one(make, draws):
     layer = make()
     for parameter in layer.parameters():
         nn.init.normal_(parameter, generator=draws)
-    reusing = copy.deepcopy(layer)
-    reuse_gradients(reusing)
+    reusing = with_spare(layer)
+    where = reusing.weight.spare.data_ptr()
     for _ in range(2):
         x = torch.randn(9, 70, generator=draws)
         found = []
         for one in (layer, reusing):
             seen = x.clone().requires_grad_()
             loss = one(seen).tanh().sum()
-            found.append([loss.detach(), *torch.autograd.grad(loss, [seen, *one.parameters()])])
+            loss.backward()
+            found.append([loss.detach(), seen.grad, one.weight.grad.clone(), one.bias.grad.clone()])
+            assert one is layer or one.weight.grad.data_ptr() == where
+            give_back(one.weight)
+            one.bias.grad = None
         assert all(map(torch.equal, *found))
-        found[0][2].zero_()  # of the weight, in memory of its own
-        assert found[1][2].any() and found[1][2].data_ptr() == reusing.gradient.data_ptr()
 
 
-def test_a_layer_whose_weights_are_held_fixed_computes_no_gradient_of_them():
-    layer = Linear(7, 4)
-    reuse_gradients(layer)
-    layer.requires_grad_(False)
+def test_memory_that_does_not_fit_the_weight_any_more_is_not_used(layer):
+    reusing = with_spare(layer).double()
+    x = torch.ones(2, 7, dtype=torch.float64)
+    reusing(x).sum().backward()
+    assert torch.equal(reusing.weight.grad, torch.full_like(reusing.weight, 2.0))
+
+
+def test_a_layer_whose_weights_are_held_fixed_leaves_what_was_given_back(layer):
+    reusing = with_spare(layer)
+    reusing.requires_grad_(False)
     x = torch.ones(2, 7, requires_grad=True)
-    layer(x).sum().backward()
-    assert x.grad.any() and not hasattr(layer, "gradient")
+    reusing(x).sum().backward()
+    assert x.grad.any() and reusing.weight.spare.isnan().all()
 
 
-def test_a_layer_used_twice_before_the_pass_back_has_the_sum_of_both_gradients():
-    draws = torch.Generator().manual_seed(0)
-    layer = Linear(7, 4)
-    nn.init.normal_(layer.weight, generator=draws)
+def test_a_look_without_gradients_or_never_gone_back_through_leaves_what_was_given_back(layer):
+    reusing = with_spare(layer)
+    with torch.no_grad():
+        reusing(torch.ones(2, 7))
+    reusing(torch.ones(2, 7))  # its graph is dropped
+    reusing(torch.ones(2, 7)).sum().backward()
+    assert torch.equal(reusing.weight.grad, torch.full_like(reusing.weight, 2.0)) and reusing.weight.spare is None
+
+
+def used_twice(layer, x, y):
+    return torch.autograd.grad(layer(x).sum() + layer(y).tanh().sum(), layer.weight)
+
+
+def gone_back_through_twice(layer, x, y):
+    out = layer(x)
+    return [torch.autograd.grad(of(out).sum(), layer.weight, retain_graph=True)[0] for of in (torch.tanh, torch.exp)]
+
+
+def twice_and_then_with_another(layer, x, y):
+    first, second = layer(x), layer(y)
+    found = [torch.autograd.grad(second.sum(), layer.weight, retain_graph=True)[0] for _ in range(2)]
+    third = layer(x + y)
+    return [*found, torch.autograd.grad(first.sum() + third.tanh().sum(), layer.weight)[0]]
+
+
+@pytest.mark.parametrize("use", [used_twice, gone_back_through_twice, twice_and_then_with_another])
+def test_memory_that_was_given_back_holds_one_gradient_and_no_second(use, layer, draws):
     x, y = torch.randn(2, 3, 7, generator=draws)
-    reusing = copy.deepcopy(layer)
-    reuse_gradients(reusing)
-    for _ in range(2):
-        found = [torch.autograd.grad(one(x).sum() + one(y).tanh().sum(), one.weight)[0] for one in (layer, reusing)]
-        assert_close(*found)
+    for found, expected in zip(use(with_spare(layer), x, y), use(layer, x, y), strict=True):
+        assert_close(found, expected)
