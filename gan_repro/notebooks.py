@@ -51,7 +51,7 @@ def unfinished_path(output: Path) -> Path:
 def run_in_place(name: str) -> None:
     """Run a notebook at its defaults and keep the outputs in it: execution counts 1, 2, 3, no times.
 
-    One that ends itself early by SystemExit(0), as 04_faces does without faces, is left as it was.
+    One that ends itself early, as 04_faces does without faces, is left as it was.
     """
     path = NOTEBOOKS / f"{name}.ipynb"
     notebook = nbformat.read(path, as_version=4)

@@ -171,12 +171,17 @@ TABLES = {
 IN_SHORT = {"headline": headline, "reasons": reasons}  # what README.md has of table 1 before the whole
 
 
-if __name__ == "__main__":
+def main() -> None:
+    """Both are made before either is written, so that a table or figure that cannot be made changes nothing."""
     path = ROOT / "README.md"
     try:
         text, figure = readme(path.read_text()), stored_figure(ROOT / "notebooks" / "03_mnist.ipynb", "figure-2a")
+        write_atomically(FIGURE, figure)
+        write_atomically(path, text)
     except (ResultsError, ValueError, OSError) as error:
         sys.exit(str(error))
-    write_atomically(path, text)
-    write_atomically(FIGURE, figure)
     sys.stdout.write("README.md: tables written from results/, its figure from 03_mnist\n")
+
+
+if __name__ == "__main__":
+    main()

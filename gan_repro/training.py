@@ -216,15 +216,12 @@ class Trainer:
         return scores
 
     def stopped_by(self) -> str | None:
-        """Why the run ends here, if it does.
-
-        By patience at a scored epoch alone: an older run, of a patience that is no multiple of score_every, goes on to
-        its next one.
-        """
+        """Why the run ends here, if it does. Patience is looked at after a scored epoch alone, so that the last G has a
+        score: a run that an earlier version ended between two of them goes on to the next."""
         if len(self.history) >= self.config.max_epochs:
             return "max_epochs"
         epochs = len(self.history)
-        is_scored = epochs > 0 and self.is_due(epochs)  # a run ends at a scored epoch, so that its last G has a score
+        is_scored = epochs > 0 and self.is_due(epochs)
         if is_scored and epochs - self.best["G"].epoch >= self.config.patience:
             return "patience"
         return None

@@ -4,10 +4,11 @@ import json
 
 import pytest
 
-from gan_repro.paths import ORACLES, RESULTS
+import gan_repro.tables
+from gan_repro.paths import ORACLES, RESULTS, ROOT
 from gan_repro.results import encode, nats
 from gan_repro.table1 import PAPER_MNIST, table1
-from gan_repro.tables import between_markers, markdown, seeds
+from gan_repro.tables import between_markers, main, markdown, seeds
 
 
 def test_table_1_marks_what_is_quoted_and_what_is_ours(small_run, tmp_path):
@@ -132,3 +133,22 @@ def test_generated_text_goes_between_its_markers_and_nowhere_else():
 def test_markdown_tables_have_one_line_a_row():
     lines = markdown(table1().head(2)).splitlines()
     assert len(lines) == 4 and len({line.count("|") for line in lines}) == 1
+
+
+def test_where_the_figure_cannot_be_made_the_readme_stays_as_it_was(tmp_path, monkeypatch):
+    text = (ROOT / "README.md").read_text().replace("<!-- headline -->\n", "<!-- headline -->\nold\n")
+    (tmp_path / "README.md").write_text(text)
+    (tmp_path / "notebooks").mkdir()
+    (tmp_path / "docs").mkdir()
+    notebook = tmp_path / "notebooks/03_mnist.ipynb"
+    whole = (ROOT / "notebooks/03_mnist.ipynb").read_text()
+    notebook.write_text(whole.replace('"image/png"', '"image/gif"'))
+    monkeypatch.setattr(gan_repro.tables, "ROOT", tmp_path)
+    monkeypatch.setattr(gan_repro.tables, "FIGURE", tmp_path / "docs/figure_2a.png")
+    with pytest.raises(SystemExit, match=r"^.*03_mnist\.ipynb has no picture at its cell figure-2a: run it in place$"):
+        main()
+    assert (tmp_path / "README.md").read_text() == text and not list((tmp_path / "docs").iterdir())
+    notebook.write_text(whole)
+    main()
+    assert (tmp_path / "README.md").read_text() == (ROOT / "README.md").read_text()
+    assert (tmp_path / "docs/figure_2a.png").read_bytes() == (ROOT / "docs/figure_2a.png").read_bytes()
