@@ -21,7 +21,7 @@ from gan_repro.baselines.vae import VAEConfig
 from gan_repro.dependencies import code_fingerprints
 from gan_repro.paths import RESULTS
 from gan_repro.provenance import session
-from gan_repro.results import ResultsError, nats, read_results, write_results
+from gan_repro.results import ResultsError, nats, read_results, relative, write_results
 from gan_repro.scoring import TEST_DRAW, parzen_scores
 
 CONFIGS = {
@@ -239,6 +239,23 @@ def test_a_run_that_goes_on_with_other_code_says_so(few_digits, tmp_path, monkey
     again.train()
     assert lines[0].endswith("goes on, but the code of baselines.vae has changed")
     assert [session["from_epoch"] for session in again.sessions] == [0, 1]
+
+
+def test_a_finished_run_of_other_code_and_another_machine_says_so_in_a_line(few_digits, tmp_path, monkeypatch):
+    lines = []
+
+    def read():
+        lines.clear()
+        _, path = fit(small("vae"), few_digits, tmp_path / "vae", runs=tmp_path / "runs", show=lines.append)
+        return [line.removeprefix(f"{relative(path)}: ") for line in lines]
+
+    read()  # trains it
+    assert read() == ["finished run found"]
+    now = code_fingerprints("gan_repro.baselines.fit")
+    monkeypatch.setattr("gan_repro.provenance.code_fingerprints", lambda *_: now | {"baselines.vae": "0" * 12})
+    assert read() == ["finished run found (made by earlier code)"]
+    monkeypatch.setattr("gan_repro.provenance.machine", lambda: {"cpu": "another"})
+    assert read() == ["finished run found (made by earlier code, other machine)"]
 
 
 def test_a_run_takes_what_a_search_chose_but_for_what_the_command_line_says(few_digits, tmp_path, monkeypatch):

@@ -31,6 +31,7 @@ def test_curves_hold_what_the_records_say():
     _, axes = plt.subplots(1, 4)
     plot_fit([record], axes, "loss")
     assert axes[0].lines[0].get_ydata().tolist() == [2.0, 1.0]
+    assert axes[0].get_ylabel() == "loss (nats an input)"
     assert (axes[1].lines[0].get_xdata().tolist(), axes[1].lines[0].get_ydata().tolist()) == ([2], [7.0])
     plot_mixing([mixing(1.0, 0.5, 0.2)], axes[2])
     assert axes[2].lines[0].get_ydata().tolist() == [0.5, 0.2]

@@ -130,6 +130,14 @@ def test_committed_notebooks_hold_no_path_of_a_machine(name):
 
 
 @pytest.mark.parametrize("name", NAMES)
+def test_numbered_headings_run_without_gaps(name):
+    cells = nbformat.read(NOTEBOOKS / f"{name}.ipynb", as_version=4).cells
+    text = "\n".join(cell.source for cell in cells if cell.cell_type == "markdown")
+    numbers = [int(number) for number in re.findall(r"^## (\d+)\. ", text, re.MULTILINE)]
+    assert numbers == list(range(1, len(numbers) + 1))
+
+
+@pytest.mark.parametrize("name", NAMES)
 def test_parameters_are_plain_literals_with_type_and_comment(name):
     (cell,) = [cell for cell in code_cells(name) if "parameters" in cell.metadata.get("tags", [])]
     for line in cell.source.splitlines():

@@ -117,8 +117,7 @@ def fit(
     if path.exists():
         record = read_results(path, "baseline")
         kept_beside(path, record)
-        for line in ["finished run found", *changes_since(record["sessions"][-1])]:
-            show(f"{relative(path)}: {line}")
+        show(f"{relative(path)}: finished run found{made_otherwise(record['sessions'][-1])}")
         return record, path
     with locked_run(settings, data, runs, show) as fitter:
         fitter.train()
@@ -292,6 +291,14 @@ def changes_since(before: dict[str, Any]) -> list[str]:
     told = [f"{key} is {now[key]}, was {before[key]}" for key in ("versions", "machine") if before[key] != now[key]]
     code = changed_since(before, trainer=__name__)
     return told + ([f"the code of {', '.join(code)} has changed"] if code else [])
+
+
+def made_otherwise(before: dict[str, Any]) -> str:
+    """In short whether a finished run's last session was of other code, versions or machine, as words to add."""
+    now = session(trainer=__name__)
+    what = ["earlier code"] if changed_since(before, trainer=__name__) else []
+    what += [f"other {key}" for key in ("versions", "machine") if before[key] != now[key]]
+    return f" (made by {', '.join(what)})" if what else ""
 
 
 def data_name(data: Images) -> str:

@@ -15,8 +15,16 @@ STYLES = ("-", "--", "-.", ":")  # of the seeds, so that colour is not needed
 FORGOTTEN = 0.1  # ours: an autocorrelation below this counts as none
 
 
+MINIMISED = {  # by their names in a history
+    "reconstruction_error": "mean squared error",
+    "loss": "loss (nats an input)",
+    "cross_entropy": "cross entropy (nats a pixel)",
+    "negative_elbo": "minus the bound (nats)",
+}
+
+
 def plot_fit(records: Sequence[dict[str, Any]], axes: Sequence[Axes], minimised: str) -> Sequence[Axes]:
-    """Histories of a model's seeds: what was minimised on axes[0], the validation scores on axes[1]."""
+    """Histories of a model's seeds: what was minimised (of MINIMISED) on axes[0], the validation scores on axes[1]."""
     for record, line in zip(records, itertools.cycle(STYLES), strict=False):
         history = record["history"]
         epochs = [row["epoch"] for row in history]
@@ -27,7 +35,7 @@ def plot_fit(records: Sequence[dict[str, Any]], axes: Sequence[Axes], minimised:
         axes[1].plot(
             [row["epoch"] for row in scored], nats, label=label, linestyle=line, marker="o", markersize=3, linewidth=1.3
         )
-    axes[0].set(xlabel="epoch", ylabel=minimised.replace("_", " "))
+    axes[0].set(xlabel="epoch", ylabel=MINIMISED[minimised])
     axes[1].set(xlabel="epoch", ylabel="validation score (nats)")
     axes[1].legend()
     return axes
