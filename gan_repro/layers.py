@@ -67,15 +67,16 @@ def linear(x: Tensor, layer: nn.Module) -> Tensor:
     The weight's gradient comes in the memory of one that was given back (`give_back`), where there is one; then neither
     second derivatives nor autocast nor torch.func know it.
     """
-    weight = layer.weight
-    if weight.requires_grad and torch.is_grad_enabled() and getattr(weight, "spare", None) is not None:
-        return _Linear.apply(x, weight, layer.bias)
-    return F.linear(x, weight, layer.bias)
+    weight, bias = layer.weight, layer.bias
+    has_memory = getattr(weight, "spare", None) is not None and weight.requires_grad and torch.is_grad_enabled()
+    if has_memory and x.dim() == 2 and bias is not None:
+        return _Linear.apply(x, weight, bias)
+    return F.linear(x, weight, bias)
 
 
 def give_back(weight: nn.Parameter) -> None:
     """Have the memory of weight.grad, with which one is done, hold the gradient that `linear` computes next; .grad is
-    None after it.
+    None after it. (Of a weight that something else computes with it stays where it is, as .grad would.)
 
     Of the large nets a gradient is hundreds of megabytes, and new memory for it, which the system clears first, took up
     to a fifth of a step. Memory that was given back is taken once: a layer used twice, or gone back through twice, gets
@@ -88,6 +89,7 @@ class _Linear(torch.autograd.Function):
     @staticmethod
     def forward(ctx, x: Tensor, weight: nn.Parameter, bias: Tensor) -> Tensor:
         ctx.save_for_backward(x, weight)
+        ctx.owner = weight  # whoever stores what was saved elsewhere, as a checkpoint does, brings back another tensor
         return F.linear(x, weight, bias)
 
     @staticmethod
@@ -95,7 +97,7 @@ class _Linear(torch.autograd.Function):
     def backward(ctx, grad: Tensor) -> tuple[Tensor | None, ...]:
         x, weight = ctx.saved_tensors
         of_x = grad.mm(weight) if ctx.needs_input_grad[0] else None
-        of_weight, weight.spare = weight.spare, None
+        of_weight, ctx.owner.spare = ctx.owner.spare, None
         if of_weight is None or (of_weight.dtype, of_weight.device) != (weight.dtype, weight.device):
             of_weight = torch.empty_like(weight)
         return of_x, torch.mm(grad.t(), x, out=of_weight), grad.sum(0)

@@ -8,6 +8,7 @@ import torch
 from scipy import stats
 from torch import nn
 from torch.testing import assert_close
+from torch.utils.checkpoint import checkpoint
 
 import gan_repro.game
 from gan_repro.game import learn, zeros_like
@@ -179,11 +180,38 @@ def test_a_layer_whose_weights_are_held_fixed_leaves_what_was_given_back(layer):
 
 def test_a_look_without_gradients_or_never_gone_back_through_leaves_what_was_given_back(layer):
     reusing = with_spare(layer)
+    where = reusing.weight.spare.data_ptr()
     with torch.no_grad():
         reusing(torch.ones(2, 7))
     reusing(torch.ones(2, 7))  # its graph is dropped
+    assert reusing.weight.spare.data_ptr() == where
     reusing(torch.ones(2, 7)).sum().backward()
-    assert torch.equal(reusing.weight.grad, torch.full_like(reusing.weight, 2.0)) and reusing.weight.spare is None
+    assert torch.equal(reusing.weight.grad, torch.full_like(reusing.weight, 2.0))
+    assert reusing.weight.grad.data_ptr() == where
+
+
+@pytest.mark.parametrize(
+    "run", [lambda layer, x: checkpoint(layer, x, use_reentrant=False), lambda layer, x: on_the_cpu(layer, x)]
+)
+def test_memory_is_found_again_where_what_was_saved_for_the_pass_back_is_brought_back_as_another_tensor(run, layer):
+    reusing = with_spare(layer)
+    where = reusing.weight.spare.data_ptr()
+    run(reusing, torch.ones(2, 7)).sum().backward()
+    assert torch.equal(reusing.weight.grad, torch.full_like(reusing.weight, 2.0))
+    assert reusing.weight.grad.data_ptr() == where
+
+
+def on_the_cpu(layer, x):
+    with torch.autograd.graph.save_on_cpu():
+        return layer(x)
+
+
+@pytest.mark.parametrize("layer", [Linear(7, 4, bias=False), Linear(7, 4)])
+def test_other_shapes_and_a_layer_without_bias_go_by_pytorch_s_own(layer):
+    reusing = with_spare(layer)
+    x = torch.ones(3, 2, 7) if reusing.bias is not None else torch.ones(2, 7)
+    reusing(x).sum().backward()
+    assert torch.equal(reusing.weight.grad, torch.full_like(reusing.weight, x.numel() / 7))
 
 
 def used_twice(layer, x, y):
