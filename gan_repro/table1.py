@@ -28,11 +28,12 @@ CLOSE = 15.0  # nats from the paper's value that still count as close; ours
 REASONS = {
     ("DBN", "above"): "open: drawn along one chain it loses more than half of that (09_dbn)",
     ("Stacked CAE", "above"): (
-        "its settings were not found; in the search a third of the noise in its walk cost more (10_stacked_cae)"
+        "its settings were not found; in the search, a third of the noise in its walk lowered the score by more than "
+        "that (10_stacked_cae)"
     ),
     ("Deep GSN", "above"): (
-        "perhaps how samples are drawn: along one chain, as its authors drew, it falls far below the paper's value, "
-        "after 5,000 steps one seed of three does (11_deep_gsn)"
+        "perhaps how samples are drawn: along one chain, as its authors drew, every seed falls far below the paper's "
+        "value; along a hundred, after 5,000 steps each, one seed of three falls below it (11_deep_gsn)"
     ),
     ("Adversarial nets", "below"): "perhaps the length of the run, and the noise of its last steps (13_table1)",
 }
