@@ -1,6 +1,7 @@
 """gan_repro.layers against numpy and PyTorch's own limit on norms."""
 
 import copy
+from functools import partial
 
 import numpy as np
 import pytest
@@ -190,20 +191,18 @@ def test_a_look_without_gradients_or_never_gone_back_through_leaves_what_was_giv
     assert reusing.weight.grad.data_ptr() == where
 
 
-@pytest.mark.parametrize(
-    "run", [lambda layer, x: checkpoint(layer, x, use_reentrant=False), lambda layer, x: on_the_cpu(layer, x)]
-)
+def on_the_cpu(layer, x):
+    with torch.autograd.graph.save_on_cpu():
+        return layer(x)
+
+
+@pytest.mark.parametrize("run", [partial(checkpoint, use_reentrant=False), on_the_cpu])
 def test_memory_is_found_again_where_what_was_saved_for_the_pass_back_is_brought_back_as_another_tensor(run, layer):
     reusing = with_spare(layer)
     where = reusing.weight.spare.data_ptr()
     run(reusing, torch.ones(2, 7)).sum().backward()
     assert torch.equal(reusing.weight.grad, torch.full_like(reusing.weight, 2.0))
     assert reusing.weight.grad.data_ptr() == where
-
-
-def on_the_cpu(layer, x):
-    with torch.autograd.graph.save_on_cpu():
-        return layer(x)
 
 
 @pytest.mark.parametrize("layer", [Linear(7, 4, bias=False), Linear(7, 4)])

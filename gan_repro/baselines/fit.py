@@ -287,18 +287,22 @@ def plus_minus(data: Images) -> str:
 
 def changes_since(before: dict[str, Any]) -> list[str]:
     """What is not as it was in a session, a line each."""
-    now = session(trainer=__name__)
-    told = [f"{key} is {now[key]}, was {before[key]}" for key in ("versions", "machine") if before[key] != now[key]]
-    code = changed_since(before, trainer=__name__)
+    now, (keys, code) = session(trainer=__name__), differences(before)
+    told = [f"{key} is {now[key]}, was {before[key]}" for key in keys]
     return told + ([f"the code of {', '.join(code)} has changed"] if code else [])
 
 
 def made_otherwise(before: dict[str, Any]) -> str:
     """In short whether a finished run's last session was of other code, versions or machine, as words to add."""
-    now = session(trainer=__name__)
-    what = ["earlier code"] if changed_since(before, trainer=__name__) else []
-    what += [f"other {key}" for key in ("versions", "machine") if before[key] != now[key]]
+    keys, code = differences(before)
+    what = ["earlier code"] * bool(code) + [f"other {key}" for key in keys]
     return f" (made by {', '.join(what)})" if what else ""
+
+
+def differences(before: dict[str, Any]) -> tuple[list[str], list[str]]:
+    """Which of versions and machine, and which modules, are not what they were in a session."""
+    now = session(trainer=__name__)
+    return [key for key in ("versions", "machine") if before[key] != now[key]], changed_since(before, trainer=__name__)
 
 
 def data_name(data: Images) -> str:
