@@ -18,7 +18,7 @@ FILES = [f"{folder}/{path.name}" for folder in FOLDERS for path in record_paths(
 FILES += ["parzen/oracles.json", "parzen/by_num_samples.json", "bench.json"]
 FILES += [f"{folder}/{path.name}" for folder, _ in OTHERS for path in record_paths(RESULTS / folder)]
 FILES += ["peers/MNIST.json", "peers/FER-2013.json"]
-FILES += [f"{folder}/seed0.json" for folder in OF_OTHER_PAIRS]
+FILES += [f"{folder}/{path.name}" for folder in OF_OTHER_PAIRS for path in record_paths(RESULTS / folder)]
 FILES += [f"{model}_FER-2013/seed0.json" for model in ("dbn", "stacked_cae", "deep_gsn")]
 
 
