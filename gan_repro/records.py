@@ -80,7 +80,8 @@ def reproduce(
     except ResultsError as error:
         safe = f"the finished training is safe in {relative(run.folder)}: mend this and run it again, it will not train"
         raise ResultsError(f"{error}; {safe}") from None
-    say(show, f"written: {relative(path)} and {path.with_suffix('.safetensors').name}")
+    kept = record["weights" if "weights" in record else "samples"]
+    say(show, f"written: {relative(path)} and {kept['file']}")
     return record, path
 
 
@@ -162,7 +163,7 @@ def write_record(run: Run, data: Images, path: Path, *, experiment: str) -> Reco
     }
     if run.stage_1:
         contents["stage_1"] = run.stage_1
-    contents[what] = fact | write_beside(path, kept)  # both at the end, one right after the other
+    contents[what] = fact | write_beside(path, what, kept)  # both at the end, one right after the other
     return write_results(path, "run", contents, command=command_for(run, experiment))
 
 

@@ -1,7 +1,8 @@
 """What is kept beside a record: weights, or samples where these are too large, as safetensors in eight bits a number,
-named by their hash in the record.
+named by their hash in the record. Samples are compressed besides: digits, mostly black, to a third.
 """
 
+import lzma
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from torch import Tensor
 from gan_repro.config import TrainingConfig
 from gan_repro.files import sha256_of
 from gan_repro.models import Generator
+from gan_repro.paths import SAMPLES, WEIGHTS
 from gan_repro.results import ResultsError, relative, write_whole
 
 SCALE = ".scale"
@@ -76,18 +78,18 @@ def pack_samples(samples_by_name: dict[str, Tensor]) -> bytes:
     kept = {}
     for name, samples in samples_by_name.items():
         kept |= in_eight_bits(name, samples.cpu())
-    return save(kept, metadata={"format": "pt"})
+    return lzma.compress(save(kept, metadata={"format": "pt"}))
 
 
 def sample_names(data: bytes) -> set[str]:
-    """The generators that a samples file's contents are of. Raises ValueError if they are not safetensors."""
-    return {key for key in _load(data) if not key.endswith(SCALE)}
+    """The generators that a samples file's contents are of. Raises ValueError if they are no compressed safetensors."""
+    return {key for key in _load(_decompressed(data)) if not key.endswith(SCALE)}
 
 
 def unpack_samples(data: bytes, name: str) -> Tensor:
-    """One generator's samples, (n, num_pixels) float32. Raises ValueError if the contents are not safetensors, lack
-    them, or are not finite."""
-    kept = _load(data)
+    """One generator's samples, (n, num_pixels) float32. Raises ValueError if the contents are not compressed
+    safetensors, lack them, or are not finite."""
+    kept = _load(_decompressed(data))
     if name not in kept or name + SCALE not in kept:
         raise ValueError(f'they have none of "{name}"')
     samples = kept[name].float() * kept[name + SCALE]
@@ -96,12 +98,20 @@ def unpack_samples(data: bytes, name: str) -> Tensor:
     return samples
 
 
-def write_beside(path: Path, kept: bytes) -> dict[str, str]:
-    """Write the contents of a weights or samples file beside the record at `path`, and return how it names them there.
+def _decompressed(data: bytes) -> bytes:
+    try:
+        return lzma.decompress(data)
+    except lzma.LZMAError as error:
+        raise ValueError(f"they are not compressed by xz ({error})") from None
+
+
+def write_beside(path: Path, what: str, kept: bytes) -> dict[str, str]:
+    """Write the contents of a file of "weights" or "samples" beside the record at `path`, and return how it names them
+    there.
 
     Raises ResultsError if it cannot be written.
     """
-    file = path.with_suffix(".safetensors")
+    file = path.with_suffix(WEIGHTS if what == "weights" else SAMPLES)
     write_whole(file, kept)
     return {"file": file.name, "sha256": sha256(kept).hexdigest()}
 

@@ -16,19 +16,20 @@ import yaml
 
 from gan_repro.config import TrainingConfig, released
 from gan_repro.dependencies import code_cells
-from gan_repro.paths import BY_NUM_SAMPLES, FACE_PEERS, ORACLES, PEERS, ROOT, has_faces
+from gan_repro.paths import BY_NUM_SAMPLES, FACE_PEERS, ORACLES, PEERS, ROOT, SAMPLES, WEIGHTS, has_faces
 
 NOTEBOOKS = ROOT / "notebooks"
 
 
 def records_of(model: str, seeds: Iterable[int] = (0,)) -> list[str]:
     """The files of a model's runs of record, with what lies beside each."""
-    return [f"{model}/seed{seed}.{ending}" for seed in seeds for ending in ("json", "safetensors")]
+    beside = WEIGHTS if model == "mnist" else SAMPLES
+    return [f"{model}/seed{seed}{ending}" for seed in seeds for ending in (".json", beside)]
 
 
 def draws_of(model: str, seeds: Iterable[int] = (0,)) -> list[str]:
     """The files of other ways to draw from the nets of a model's runs of record."""
-    return [f"results/draws/{model}_seed{seed}.{ending}" for seed in seeds for ending in ("json", "safetensors")]
+    return [f"results/draws/{model}_seed{seed}{ending}" for seed in seeds for ending in (".json", SAMPLES)]
 
 
 SEED_OF_RECORD = {"05_cifar10_mlp": 2}  # where it is not 0: at full width this pair's seeds 0 and 1 end in epoch 1
@@ -48,7 +49,7 @@ WRITES = {  # of 09 to 11 the seeds that their num_seeds has in every settings
         *records_of("rbm"),
         *records_of("vae"),
         PEERS,
-        PEERS.replace(".json", ".safetensors"),
+        PEERS.replace(".json", SAMPLES),
     ],
 }
 OF_TABLE_1 = [

@@ -222,8 +222,8 @@ def test_values_that_cannot_be_used_are_refused_by_name(change, message):
 
 def test_a_record_without_its_samples_is_told_and_not_returned(few_digits, tmp_path):
     fit(small("vae"), few_digits, tmp_path, runs=tmp_path / "runs", show=None)
-    (tmp_path / "seed0.safetensors").unlink()
-    with pytest.raises(ResultsError, match=r"the samples .*seed0\.safetensors of seed0\.json are missing"):
+    (tmp_path / "seed0.safetensors.xz").unlink()
+    with pytest.raises(ResultsError, match=r"the samples .*seed0\.safetensors\.xz of seed0\.json are missing"):
         fit(small("vae"), few_digits, tmp_path, runs=tmp_path / "runs", show=None)
 
 

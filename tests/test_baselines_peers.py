@@ -55,7 +55,7 @@ def test_digits_are_scored_by_table_1_s_protocol_and_the_file_is_read_again(few_
     assert where == path and list(record["scores"]) == list(made) == list(record["seconds"]) and REAL_FACES not in made
     name = "Gaussian, diagonal"
     assert record["scores"][name] == parzen_scores(few_digits.test, few_digits.valid[:NUM_VALID_FOR_SIGMA], made[name])
-    kept = unpack_samples(path.with_suffix(".safetensors").read_bytes(), name)
+    kept = unpack_samples(path.with_suffix(".safetensors.xz").read_bytes(), name)
     assert kept.shape == (20, 784)
     before = path.stat().st_mtime_ns
     assert score_peers(FEW, few_digits, path, runs=tmp_path / "runs", show=told.append) == (record, path)
@@ -75,9 +75,9 @@ def test_other_parameters_leave_the_file_of_record_and_go_below_runs(few_digits,
 def test_kept_samples_that_were_changed_are_refused(few_digits, tmp_path):
     path = tmp_path / "peers" / "MNIST.json"
     score_peers(FEW, few_digits, path, runs=tmp_path / "runs", show=print)
-    beside = path.with_suffix(".safetensors")
+    beside = path.with_suffix(".safetensors.xz")
     beside.write_bytes(beside.read_bytes()[:-1] + b"\0\1")
-    with pytest.raises(ResultsError, match=r"MNIST\.safetensors"):
+    with pytest.raises(ResultsError, match=r"MNIST\.safetensors\.xz"):
         score_peers(FEW, few_digits, path, runs=tmp_path / "runs", show=print)
 
 

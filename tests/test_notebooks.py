@@ -41,7 +41,7 @@ import os, sys
 results, notes = os.environ["NOTED_RESULTS"], os.environ["NOTES"]
 def note(event, arguments):
     if event == "open" and isinstance(arguments[0], str) and arguments[0].startswith(results):
-        if "/runs/" not in arguments[0] and arguments[0].endswith((".json", ".safetensors")):
+        if "/runs/" not in arguments[0] and arguments[0].endswith((".json", ".safetensors", ".xz")):
             file = os.open(notes, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
             os.write(file, f"{arguments[0].removeprefix(results)}\\n".encode())
             os.close(file)

@@ -1,6 +1,7 @@
 """The other pairs of Section 5 through the same Algorithm 1: their first weights, updates, stages and records."""
 
 import copy
+import lzma
 import signal
 from dataclasses import asdict, replace
 
@@ -443,7 +444,7 @@ def test_a_record_of_a_large_pair_keeps_some_draws_of_the_last_g_as_well(pair, d
 def test_a_record_from_before_the_last_g_was_kept_says_how_to_come_by_it(recorded, tmp_path):
     _, record, path = recorded["cifar10_mlp"]
     older = {name: read_samples(path, name) for name in ("G", "ema")}
-    kept = write_beside(tmp_path / path.name, pack_samples(older))
+    kept = write_beside(tmp_path / path.name, "samples", pack_samples(older))
     (tmp_path / path.name).write_bytes(encode(record | {"samples": record["samples"] | kept}))
     assert len(read_samples(tmp_path / path.name, "ema")) == NUM_KEPT_SAMPLES
     with pytest.raises(ResultsError, match="from before draws of the last G were kept: its command makes it anew"):
@@ -541,8 +542,10 @@ def test_samples_other_than_those_of_the_record_are_refused(recorded, tmp_path, 
 def test_samples_of_a_record_that_keeps_weights_are_refused():
     with pytest.raises(ResultsError, match="keeps the weights of G: draw samples from these"):
         read_samples(RESULTS / "mnist" / "seed0.json")
-    with pytest.raises(ValueError, match="they are not in the safetensors format"):
+    with pytest.raises(ValueError, match="they are not compressed by xz"):
         unpack_samples(b"nothing", "G")
+    with pytest.raises(ValueError, match="they are not in the safetensors format"):
+        unpack_samples(lzma.compress(b"nothing"), "G")
     with pytest.raises(ValueError, match='they have none of "ema"'):
         unpack_samples(pack_samples({"G": torch.zeros(2, 3)}), "ema")
     with pytest.raises(ValueError, match="G holds NaN or infinity"):

@@ -76,7 +76,7 @@ def draws(folder: str, seed: int) -> dict[str, Any]:
         "epoch": epoch,
         "same_net": same_net,
         "ways": ways,
-        "samples": write_beside(path, pack_samples(kept)),
+        "samples": write_beside(path, "samples", pack_samples(kept)),
     }
     command = f".venv/bin/python -m gan_repro.baselines.draws {folder} --seed {seed}"
     return write_results(path, "draws", contents, command=command, trainer="gan_repro.baselines.fit")

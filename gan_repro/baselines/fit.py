@@ -254,7 +254,7 @@ class Fitter:
             "seconds": round(self.seconds, 1),
             "sessions": self.sessions,
         } | mixing
-        contents["samples"] = {"count": len(some)} | write_beside(path, kept)
+        contents["samples"] = {"count": len(some)} | write_beside(path, "samples", kept)
         command = command_for(s, data_name(self.data))
         return write_results(path, "baseline", contents, command=command, trainer=__name__)
 

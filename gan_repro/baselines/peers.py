@@ -23,7 +23,7 @@ from gan_repro.download import DataError
 from gan_repro.faces import Faces
 from gan_repro.gaussians import gaussian_draws
 from gan_repro.pairs import Images
-from gan_repro.paths import REAL_FACES, RESULTS, RUNS
+from gan_repro.paths import REAL_FACES, RESULTS, RUNS, SAMPLES
 from gan_repro.results import nats, read_results, relative, write_results
 from gan_repro.weights import kept_beside, pack_samples, write_beside
 from gan_repro.words import check_all_taken, split_words, with_fields
@@ -124,7 +124,7 @@ def score_peers(
     if path.exists() and not is_made_of(path):
         show(f"{relative(path)} is of other parameters or data and is left as it is")
         path = runs / path.parent.name / path.name
-    if is_made_of(path) and path.with_suffix(".safetensors").exists():
+    if is_made_of(path) and path.with_suffix(SAMPLES).exists():
         record = read_results(path, "scores")
         kept_beside(path, record)
         show(f"{relative(path)}: finished file found")
@@ -136,7 +136,7 @@ def score_peers(
     scores = {name: scores_of_samples(data, drawn) for name, drawn in made.items()}
     some = torch.randperm(config.num_samples, generator=torch.Generator().manual_seed(config.seed))[:NUM_KEPT]
     kept = pack_samples({name: drawn[some] for name, drawn in made.items()})
-    samples = {"count": len(some)} | write_beside(path, kept)
+    samples = {"count": len(some)} | write_beside(path, "samples", kept)
     contents = {"scores": scores, "seconds": seconds, "plus_minus": plus_minus(data), "samples": samples} | made_of
     return write_results(path, "scores", contents, command=command_for(config, data)), path
 
