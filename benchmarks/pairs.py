@@ -9,6 +9,7 @@ from benchmarks.timing import Effort, Section, interleaved
 from gan_repro.config import RELEASED, TrainingConfig, released
 from gan_repro.game import Game
 from gan_repro.pairs import make_discriminator
+from gan_repro.products import ONEDNN
 
 NUM_SAMPLES = 100
 
@@ -66,8 +67,11 @@ def samples(game: Game, z: Tensor) -> Tensor:
 
 
 def flop_of(work) -> int:
-    """By torch's counter, which leaves out addmm_ unless told its formula; the MNIST step adds to its velocities so."""
+    """By torch's counter, which must be told the formulas of addmm_, by which the MNIST step adds to its velocities,
+    and of oneDNN's operator."""
     formulas = {torch.ops.aten.addmm_: lambda result, left, right, **_: 2 * left[0] * left[1] * right[1]}
+    if ONEDNN is not None:
+        formulas[ONEDNN] = lambda x, weight, *_, **__: 2 * x[0] * x[1] * weight[0]
     with FlopCounterMode(display=False, custom_mapping=formulas) as counter:
         work()
     return counter.get_total_flops()

@@ -1,10 +1,13 @@
 """The matrix products that a one-pass step of the released MNIST pair needs, and their bare cost."""
 
 from collections.abc import Callable
+from functools import partial
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
+
+from gan_repro.products import affine
 
 BATCH_SIZE = 100  # mnist.yaml
 
@@ -37,25 +40,24 @@ def flop_of(layers: tuple[Layer, ...] = STEP_LAYERS) -> int:
 
 
 def bare_products(layers: tuple[Layer, ...] = STEP_LAYERS) -> Callable[[], None]:
-    """A function that computes a step's products and nothing else, into memory that stands ready.
+    """A function that computes a step's products and nothing else, each by the library that the step has compute it.
 
     Operands lie as autograd has them: forward x W^T, weight's gradient g^T x, input's gradient g W.
     """
     draw = torch.Generator().manual_seed(0)
-    products: list[tuple[Tensor, Tensor, Tensor]] = []  # left factor, right factor, result
+    products: list[Callable[[], Tensor]] = []
     for layer in layers:
         x = torch.rand(layer.rows, layer.in_features, generator=draw)
         weight = torch.rand(layer.out_features, layer.in_features, generator=draw)
         grad = torch.rand(layer.rows, layer.out_features, generator=draw)
-        products.append((x, weight.T, torch.empty_like(grad)))
-        products.append((grad.T, x, torch.empty_like(weight)))
+        products.append(partial(affine, x, weight))
+        products.append(partial(torch.mm, grad.T, x, out=torch.empty_like(weight)))
         if layer.rows_back:
-            grad_back = grad[: layer.rows_back]
-            products.append((grad_back, weight, torch.empty(layer.rows_back, layer.in_features)))
+            products.append(partial(affine, grad[: layer.rows_back], weight.T))
 
     def run() -> None:
-        for left, right, result in products:
-            torch.mm(left, right, out=result)
+        for product in products:
+            product()
 
     return run
 
@@ -63,5 +65,4 @@ def bare_products(layers: tuple[Layer, ...] = STEP_LAYERS) -> Callable[[], None]
 def square_product(size: int) -> Callable[[], Tensor]:
     """A function that multiplies two large square matrices: near the best rate the machine has for float32."""
     left, right = torch.rand(2, size, size, generator=torch.Generator().manual_seed(0))
-    result = torch.empty(size, size)
-    return lambda: torch.mm(left, right, out=result)
+    return partial(affine, left, right)

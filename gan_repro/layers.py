@@ -10,6 +10,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
+from gan_repro.products import affine
+
 
 def scaled(released: int, width: float) -> int:
     """How many units stand for so many released ones in a net of that width: at least 1.
@@ -62,16 +64,15 @@ class Linear(nn.Linear):
 
 
 def linear(x: Tensor, layer: nn.Module) -> Tensor:
-    """F.linear with a layer's weight and bias: (n, in_features) -> (n, out_features), the same bits, forward and back.
+    """F.linear with a layer's weight and bias, up to rounding: (n, in_features) -> (n, out_features).
 
-    The weight's gradient comes in the memory of one that was given back (`give_back`), where there is one; then neither
-    second derivatives nor autocast nor torch.func know it.
+    By `products.affine`, and with the weight's gradient in the memory of one that was given back (`give_back`), where
+    there is one. Neither second derivatives nor torch.func know it. Other shapes, and layers without bias, go by
+    F.linear.
     """
-    weight, bias = layer.weight, layer.bias
-    has_memory = getattr(weight, "spare", None) is not None and weight.requires_grad and torch.is_grad_enabled()
-    if has_memory and x.dim() == 2 and bias is not None:
-        return _Linear.apply(x, weight, bias)
-    return F.linear(x, weight, bias)
+    if x.dim() == 2 and layer.bias is not None:
+        return _Linear.apply(x, layer.weight, layer.bias)
+    return F.linear(x, layer.weight, layer.bias)
 
 
 def give_back(weight: nn.Parameter) -> None:
@@ -90,14 +91,17 @@ class _Linear(torch.autograd.Function):
     def forward(ctx, x: Tensor, weight: nn.Parameter, bias: Tensor) -> Tensor:
         ctx.save_for_backward(x, weight)
         ctx.owner = weight  # whoever stores what was saved elsewhere, as a checkpoint does, brings back another tensor
-        return F.linear(x, weight, bias)
+        return affine(x, weight, bias)
 
     @staticmethod
     @once_differentiable
     def backward(ctx, grad: Tensor) -> tuple[Tensor | None, ...]:
         x, weight = ctx.saved_tensors
-        of_x = grad.mm(weight) if ctx.needs_input_grad[0] else None
-        of_weight, ctx.owner.spare = ctx.owner.spare, None
+        of_x = affine(grad, weight.t()) if ctx.needs_input_grad[0] else None
+        of_bias = grad.sum(0) if ctx.needs_input_grad[2] else None
+        if not ctx.needs_input_grad[1]:
+            return of_x, None, of_bias
+        of_weight, ctx.owner.spare = getattr(ctx.owner, "spare", None), None
         if of_weight is None or (of_weight.dtype, of_weight.device) != (weight.dtype, weight.device):
             of_weight = torch.empty_like(weight)
-        return of_x, torch.mm(grad.t(), x, out=of_weight), grad.sum(0)
+        return of_x, torch.mm(grad.t(), x, out=of_weight), of_bias

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from gan_repro.models import Discriminator, Generator
+from gan_repro.products import affine
 from gan_repro.steps import Masks
 
 SURE = 1e-13  # D(G(z)), at a logit of -30
@@ -71,8 +72,8 @@ def one_pass_update(
     # Forward, as Generator.forward and Discriminator.forward, keeping what the way back needs
     g_inputs = [z]
     for layer in (G.h0, G.h1):
-        g_inputs.append(layer(g_inputs[-1]).relu_())
-    fake = G.y(g_inputs[-1]).sigmoid_()  # (m, num_pixels)
+        g_inputs.append(affine(g_inputs[-1], layer.weight, layer.bias).relu_())
+    fake = affine(g_inputs[-1], G.y.weight, G.y.bias).sigmoid_()  # (m, num_pixels)
     d_inputs = [torch.empty_like(masks[0])]  # (2m, num_pixels)
     torch.mul(x, masks[0][:m], out=d_inputs[0][:m])
     torch.mul(fake, masks[0][m:], out=d_inputs[0][m:])
@@ -93,7 +94,7 @@ def one_pass_update(
     learn_d(v_D.y, torch.ones_like(logits), d_inputs[2])
     delta = is_largest[1].mul_((masks[2] * D.y.weight).unsqueeze(1)).flatten(1)  # by the pieces of h1
     learn_d(v_D.h1, delta, d_inputs[1])
-    delta = delta.mm(D.h1.weight).mul_(masks[1])  # by the units of h0
+    delta = affine(delta, D.h1.weight.t()).mul_(masks[1])  # by the units of h0
     delta = is_largest[0].mul_(delta.unsqueeze(1)).flatten(1)  # by its pieces
     learn_d(v_D.h0, delta, d_inputs[0])
 
@@ -101,12 +102,12 @@ def one_pass_update(
     def learn_g(layer: nn.Module, delta: Tensor, inputs: Tensor) -> None:
         _accumulate(layer, delta, inputs, delta.new_ones(m), lr=lr, momentum=momentum)
 
-    delta = delta[m:].mm(D.h0.weight).mul_(masks[0][m:]).mul_(g_derivative)  # by the pixels
+    delta = affine(delta[m:], D.h0.weight.t()).mul_(masks[0][m:]).mul_(g_derivative)  # by the pixels
     delta = torch.ops.aten.sigmoid_backward(delta, fake)
     learn_g(v_G.y, delta, g_inputs[2])
-    delta = torch.ops.aten.threshold_backward(delta.mm(G.y.weight), g_inputs[2], 0)  # 0 where the unit was off
+    delta = torch.ops.aten.threshold_backward(affine(delta, G.y.weight.t()), g_inputs[2], 0)  # 0 where the unit was off
     learn_g(v_G.h1, delta, g_inputs[1])
-    delta = torch.ops.aten.threshold_backward(delta.mm(G.h1.weight), g_inputs[1], 0)
+    delta = torch.ops.aten.threshold_backward(affine(delta, G.h1.weight.t()), g_inputs[1], 0)
     learn_g(v_G.h0, delta, g_inputs[0])
 
     move(G, v_G)
