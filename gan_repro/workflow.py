@@ -32,7 +32,7 @@ def draws_of(model: str, seeds: Iterable[int] = (0,)) -> list[str]:
     return [f"results/draws/{model}_seed{seed}{ending}" for seed in seeds for ending in (".json", SAMPLES)]
 
 
-SEED_OF_RECORD = {"05_cifar10_mlp": 2}  # where it is not 0: at full width this pair's seeds 0 and 1 end in epoch 1
+SEED_OF_RECORD = {"05_cifar10_mlp": 2}  # where it is not 0: at full width most starts of this pair fail
 # Below the results folder of the settings.
 RECORD = records_of("mnist")
 WRITES = {  # of 09 to 11 the seeds that their num_seeds has in every settings
