@@ -44,7 +44,7 @@ reproduce: data cifar10  ## the headline number from the kept weights, then ever
 	$(BIN)/python -m gan_repro.verify
 	$(call RUN_AND_REPORT,quick)
 
-paper: data cifar10  ## train everything anew, the pairs at their full width (days), into results/paper/
+paper: data cifar10  ## train everything anew, all pairs but one at full width (days), into results/paper/
 	$(call RUN_AND_REPORT,paper)
 
 seeds: data  ## the seeds of record of both recipes, where they are not in results/ yet (hours each)

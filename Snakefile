@@ -11,7 +11,7 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from gan_repro.dependencies import TRAINER, module_modules, notebook_modules, training_fingerprint
-from gan_repro.paths import ROOT
+from gan_repro.paths import ROOT, WEIGHTS
 from gan_repro.workflow import AS_IS, NEEDS_CIFAR10, READS, READS_OF_RECORD, TRAINERS, WRITES, SettingsError, check_folder
 from gan_repro.workflow import check_places, parameter_types, settings_path, variant
 
@@ -177,7 +177,7 @@ rule sweep:
     output:
         notebook="executed/{recipe}/{variant}/seed{seed}/03_mnist.ipynb",
         results=[
-            f"results/sweeps/{{recipe}}/{{variant}}/mnist/seed{{seed}}.{ending}" for ending in ("json", "safetensors")
+            f"results/sweeps/{{recipe}}/{{variant}}/mnist/seed{{seed}}{ending}" for ending in (".json", WEIGHTS)
         ],
     params:
         changed=lambda wildcards: [part for part in wildcards.variant.split(",") if part != AS_IS],

@@ -40,7 +40,8 @@ def flop_of(layers: tuple[Layer, ...] = STEP_LAYERS) -> int:
 
 
 def bare_products(layers: tuple[Layer, ...] = STEP_LAYERS) -> Callable[[], None]:
-    """A function that computes a step's products and nothing else, each by the library that the step has compute it.
+    """A function that computes a step's products and nothing else, each by the library that the step has compute it
+    (but for that of D.y, which is small).
 
     Operands lie as autograd has them: forward x W^T, weight's gradient g^T x, input's gradient g W.
     """

@@ -67,10 +67,11 @@ def linear(x: Tensor, layer: nn.Module) -> Tensor:
     """F.linear with a layer's weight and bias, up to rounding: (n, in_features) -> (n, out_features).
 
     By `products.affine`, and with the weight's gradient in the memory of one that was given back (`give_back`), where
-    there is one. Neither second derivatives nor torch.func know it. Other shapes, and layers without bias, go by
-    F.linear.
+    there is one. Neither second derivatives nor torch.func know it. Other shapes, layers without bias, mixed kinds of
+    numbers and autocast go by F.linear.
     """
-    if x.dim() == 2 and layer.bias is not None:
+    is_plain = x.dim() == 2 and layer.bias is not None and x.dtype == layer.weight.dtype
+    if is_plain and not torch.is_autocast_enabled(x.device.type):
         return _Linear.apply(x, layer.weight, layer.bias)
     return F.linear(x, layer.weight, layer.bias)
 

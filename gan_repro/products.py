@@ -16,8 +16,12 @@ ONEDNN = getattr(torch.ops.mkldnn, "_linear_pointwise", None) if torch.backends.
 def affine(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
     """x weight^T + bias, up to rounding what F.linear gives, without gradients: (n, in_features) -> (n, out_features).
 
-    weight: (out_features, in_features), or such a view of its transpose; bias: (out_features,).
+    weight: (out_features, in_features), or such a view of its transpose; bias: (out_features,). Of numbers of another
+    kind, and of shapes that do not fit, it is F.linear that computes or complains.
     """
-    if ONEDNN is not None and x.is_cpu and x.dtype == weight.dtype == torch.float32:
-        return ONEDNN(x.contiguous(), weight, bias, "none", [], "")
+    fits = x.dim() == weight.dim() == 2 and x.shape[1] == weight.shape[1] > 0
+    fits = fits and (bias is None or bias.shape == weight.shape[:1])
+    if ONEDNN is not None and x.is_cpu and x.dtype == weight.dtype == torch.float32 and fits:
+        # oneDNN takes a bias for one without gaps
+        return ONEDNN(x.contiguous(), weight, None if bias is None else bias.contiguous(), "none", [], "")
     return F.linear(x, weight, bias)

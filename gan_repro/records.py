@@ -40,7 +40,7 @@ from gan_repro.weights import (
 )
 from gan_repro.words import check_all_taken, split_words, with_fields
 
-NUM_KEPT_SAMPLES = 250  # of G and of its average, of the pairs whose weights are too large to keep: 4 MB for all three
+NUM_KEPT_SAMPLES = 250  # of G and of its average, of the pairs whose weights are too large to keep: a megabyte a pair
 NUM_KEPT_OF_LAST = 40  # of the G of the last epoch, which is there to be looked at
 Record = dict[str, Any]  # the contents of a results file of the kind "run": results_schema.json
 

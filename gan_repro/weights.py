@@ -1,5 +1,5 @@
 """What is kept beside a record: weights, or samples where these are too large, as safetensors in eight bits a number,
-named by their hash in the record. Samples are compressed besides: digits, mostly black, to a third.
+named by their hash in the record. Samples are compressed besides: digits, mostly black, to a third, others less.
 """
 
 import lzma
@@ -20,6 +20,7 @@ from gan_repro.results import ResultsError, relative, write_whole
 
 SCALE = ".scale"
 PRECISION = "int8"
+XZ = b"\xfd7zXZ\0"  # how a file that is compressed by xz begins
 
 
 def pack(weights_by_name: dict[str, dict[str, Tensor]]) -> bytes:
@@ -99,10 +100,12 @@ def unpack_samples(data: bytes, name: str) -> Tensor:
 
 
 def _decompressed(data: bytes) -> bytes:
+    if not data.startswith(XZ):  # of a record from before samples were compressed, or no samples at all
+        return data
     try:
         return lzma.decompress(data)
     except lzma.LZMAError as error:
-        raise ValueError(f"they are not compressed by xz ({error})") from None
+        raise ValueError(f"they cannot be decompressed ({error})") from None
 
 
 def write_beside(path: Path, what: str, kept: bytes) -> dict[str, str]:
@@ -111,7 +114,7 @@ def write_beside(path: Path, what: str, kept: bytes) -> dict[str, str]:
 
     Raises ResultsError if it cannot be written.
     """
-    file = path.with_suffix(WEIGHTS if what == "weights" else SAMPLES)
+    file = path.with_suffix({"weights": WEIGHTS, "samples": SAMPLES}[what])
     write_whole(file, kept)
     return {"file": file.name, "sha256": sha256(kept).hexdigest()}
 

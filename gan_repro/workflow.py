@@ -23,7 +23,7 @@ NOTEBOOKS = ROOT / "notebooks"
 
 def records_of(model: str, seeds: Iterable[int] = (0,)) -> list[str]:
     """The files of a model's runs of record, with what lies beside each."""
-    beside = WEIGHTS if model == "mnist" else SAMPLES
+    beside = WEIGHTS if model.startswith("mnist") else SAMPLES
     return [f"{model}/seed{seed}{ending}" for seed in seeds for ending in (".json", beside)]
 
 
@@ -196,8 +196,8 @@ def check_places(name: str, which: str) -> None:
     for key, value in expected.items():
         if given.get(key, value) != value:
             raise SettingsError(
-                f"settings/{which}/{name}.yaml: {key} is {given[key]!r}, but the notebooks of one workflow share"
-                f" {value!r}: leave it out (for other seeds see docs/cluster.md)"
+                f"settings/{which}/{name}.yaml: {key} is {given[key]!r}, but the workflow looks for {value!r}:"
+                " leave it out (for other seeds see docs/cluster.md)"
             )
 
 

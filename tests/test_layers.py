@@ -164,6 +164,37 @@ def test_a_gradient_in_memory_that_was_given_back_has_the_bits_of_a_new_one(make
         assert all(map(torch.equal, *found))
 
 
+@pytest.mark.parametrize(
+    "learning", [(True, True, True), (False, True, True), (True, False, True), (True, True, False)]
+)
+@pytest.mark.parametrize("is_reusing", [True, False])
+def test_gradients_are_those_of_pytorch_s_own_layer_whatever_is_held_fixed(learning, is_reusing, draws):
+    layer = Linear(13, 9)
+    plain = nn.Linear(13, 9, dtype=torch.float64)
+    plain.load_state_dict(layer.state_dict())
+    layer = with_spare(layer) if is_reusing else layer
+    x = torch.randn(8, 13, generator=draws)
+    found = []
+    for one, kind in ((layer, torch.float32), (plain, torch.float64)):
+        parts = [x.to(kind, copy=True), one.weight, one.bias]
+        for part, learns in zip(parts, learning, strict=True):
+            part.requires_grad_(learns)
+        one(parts[0]).tanh().sum().backward()
+        found.append([part.grad for part in parts])
+    for ours, theirs, learns in zip(*found, learning, strict=True):
+        assert (ours is not None) == (theirs is not None) == learns
+        if learns:
+            assert_close(ours, theirs.float())
+
+
+def test_autocast_is_heeded():
+    layer, x = Linear(7, 4), torch.ones(2, 7)
+    with torch.autocast("cpu", torch.bfloat16):
+        assert layer(x).dtype == torch.bfloat16
+        layer(layer(x).repeat(1, 2)[:, :7]).sum().backward()
+    assert layer.weight.grad.dtype == torch.float32
+
+
 def test_memory_that_does_not_fit_the_weight_any_more_is_not_used(layer):
     reusing = with_spare(layer).double()
     x = torch.ones(2, 7, dtype=torch.float64)

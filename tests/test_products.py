@@ -5,6 +5,9 @@ import torch
 import torch.nn.functional as F
 from torch.testing import assert_close
 
+from gan_repro.layers import Linear
+from gan_repro.models import Discriminator, Generator
+from gan_repro.one_pass import one_pass_update
 from gan_repro.products import ONEDNN, affine
 
 # rows, in_features, out_features: one row, one unit, rows of no power of two, those of the MNIST pair
@@ -19,7 +22,7 @@ def operands(rows, in_features, out_features, dtype=torch.float64):
 
 @pytest.mark.parametrize("shape", SHAPES, ids=str)
 @pytest.mark.parametrize("has_bias", [True, False])
-def test_a_product_in_32_bits_is_as_near_that_in_64_as_pytorch_s_own(shape, has_bias):
+def test_a_product_in_32_bits_is_near_that_in_64_as_pytorch_s_own_is(shape, has_bias):
     x, weight, bias = operands(*shape, dtype=torch.float32)
     bias = bias if has_bias else None
     exact = F.linear(x.double(), weight.double(), None if bias is None else bias.double())
@@ -48,6 +51,50 @@ def test_factors_may_lie_in_memory_in_any_order(view):
     expected = F.linear(x.double(), weight.double(), bias.double()).float()
     assert_close(affine(x, weight, bias), expected)
     assert_close(affine(x, weight), expected - bias, rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize("lay", [lambda bias: bias.repeat_interleave(2)[::2], lambda bias: bias[:1].expand(9)])
+def test_a_bias_may_have_gaps(lay):
+    x, weight, bias = operands(8, 13, 9, dtype=torch.float32)
+    bias = lay(bias)
+    assert_close(affine(x, weight, bias), F.linear(x, weight, bias))
+
+
+@pytest.mark.parametrize("shapes", [((2, 4), (3, 5), (3,)), ((2, 4), (3, 4), (2,)), ((2, 4), (3, 4), (1, 2))])
+def test_shapes_that_do_not_fit_are_told_by_pytorch_s_own(shapes):
+    factors = [torch.zeros(shape) for shape in shapes]
+    with pytest.raises(RuntimeError, match=r"shapes? cannot be multiplied|expand|must match"):
+        affine(*factors)
+    assert affine(torch.zeros(2, 0), torch.zeros(3, 0), torch.ones(3)).tolist() == [[1.0] * 3] * 2
+
+
+@pytest.fixture
+def asked(monkeypatch):
+    """The shapes (rows, in_features, out_features) that oneDNN was asked for, in their order."""
+    shapes = []
+
+    def onednn(x, weight, bias, *_):
+        shapes.append((*x.shape, len(weight)))
+        return F.linear(x, weight, bias)
+
+    monkeypatch.setattr("gan_repro.products.ONEDNN", onednn)
+    return shapes
+
+
+def test_a_layer_asks_onednn_for_its_product_and_for_the_gradient_of_its_input(asked):
+    x = torch.ones(2, 7, requires_grad=True)
+    Linear(7, 4)(x).sum().backward()
+    assert asked == [(2, 7, 4), (2, 4, 7)]
+
+
+def test_the_one_pass_step_asks_onednn_for_its_products(asked):
+    G, D = Generator(num_z=5, num_hidden=6, num_pixels=9), Discriminator(num_pixels=9, num_units=2, num_pieces=2)
+    nets = [net.requires_grad_(False) for net in (G, D)]
+    x, z, masks = torch.rand(3, 9), torch.rand(3, 5), [torch.ones(6, width) for width in D.input_widths]
+    rates = {"generator_loss": "nonsaturating", "d_loss_scale": 0.5, "lr": 0.0, "momentum": 0.0}
+    one_pass_update(*nets, *nets, x, z, masks, **rates)
+    forward = [(3, 5, 6), (3, 6, 6), (3, 6, 9), (6, 9, 4), (6, 2, 4)]
+    assert asked == [*forward, (6, 4, 2), (3, 4, 9), (3, 9, 6), (3, 6, 6)]
 
 
 def test_other_numbers_and_builds_without_onednn_go_by_pytorch_s_own(monkeypatch):

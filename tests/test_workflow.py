@@ -330,7 +330,7 @@ def test_the_workflow_gives_each_notebook_only_parameters_that_it_has(tree):
         ("smoke/03_mnist.yaml", "max_epochs: 2.0", "max_epochs is 2.0, float: 03_mnist wants a whole number"),
         ("smoke/03_mnist.yaml", "max_epochs", "settings/smoke/03_mnist.yaml holds no parameters"),
         ("smoke/03_mnist.yaml", "{", "settings/smoke/03_mnist.yaml is not YAML: "),
-        ("smoke/03_mnist.yaml", "seed: 1", "03_mnist.yaml: seed is 1, but the notebooks of one workflow share 0: "),
+        ("smoke/03_mnist.yaml", "seed: 1", "03_mnist.yaml: seed is 1, but the workflow looks for 0: "),
         ("smoke/3_mnist.yaml", "", "settings/smoke/3_mnist.yaml belongs to no notebook"),
     ],
 )  # fmt: skip
