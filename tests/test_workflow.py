@@ -146,7 +146,7 @@ def test_a_cell_with_ipython_s_own_lines_still_tells_its_imports_and_one_that_is
 def test_the_modules_that_decide_a_training_are_these():
     # A new module that training imports is among them until someone decides otherwise.
     assert set(dependencies.code_fingerprints()) - dependencies.SCORING == {
-        "config", "data", "game", "losses", "models", "one_pass", "steps", "streams", "training",
+        "config", "data", "game", "losses", "models", "one_pass", "products", "steps", "streams", "training",
         "pairs", "layers", "contrast", "cifar10_conv_models", "cifar10_models", "face_models",
     }  # fmt: skip
     assert dependencies.SCORING < set(dependencies.code_fingerprints())
