@@ -70,8 +70,9 @@ def linear(x: Tensor, layer: nn.Module) -> Tensor:
     there is one. Neither second derivatives nor torch.func know it. Other shapes, layers without bias, mixed kinds of
     numbers and autocast go by F.linear.
     """
-    is_plain = x.dim() == 2 and layer.bias is not None and x.dtype == layer.weight.dtype
-    if is_plain and not torch.is_autocast_enabled(x.device.type):
+    device = x.device.type
+    has_autocast = torch.amp.is_autocast_available(device) and torch.is_autocast_enabled(device)  # "meta" knows none
+    if x.dim() == 2 and layer.bias is not None and x.dtype == layer.weight.dtype and not has_autocast:
         return _Linear.apply(x, layer.weight, layer.bias)
     return F.linear(x, layer.weight, layer.bias)
 

@@ -187,6 +187,11 @@ def test_gradients_are_those_of_pytorch_s_own_layer_whatever_is_held_fixed(learn
             assert_close(ours, theirs.float())
 
 
+def test_shapes_alone_go_through_as_well():
+    with torch.device("meta"):
+        assert Linear(7, 4)(torch.empty(2, 7)).shape == (2, 4)
+
+
 def test_autocast_is_heeded():
     layer, x = Linear(7, 4), torch.ones(2, 7)
     with torch.autocast("cpu", torch.bfloat16):
