@@ -80,8 +80,7 @@ def reproduce(
     except ResultsError as error:
         safe = f"the finished training is safe in {relative(run.folder)}: mend this and run it again, it will not train"
         raise ResultsError(f"{error}; {safe}") from None
-    kept = record["weights" if "weights" in record else "samples"]
-    say(show, f"written: {relative(path)} and {kept['file']}")
+    say(show, f"written: {relative(path)} and {kept_beside(path, record).name}")
     return record, path
 
 

@@ -83,13 +83,13 @@ def pack_samples(samples_by_name: dict[str, Tensor]) -> bytes:
 
 
 def sample_names(data: bytes) -> set[str]:
-    """The generators that a samples file's contents are of. Raises ValueError if they are no compressed safetensors."""
+    """The generators that a samples file's contents are of. Raises ValueError if they are not safetensors."""
     return {key for key in _load(_decompressed(data)) if not key.endswith(SCALE)}
 
 
 def unpack_samples(data: bytes, name: str) -> Tensor:
-    """One generator's samples, (n, num_pixels) float32. Raises ValueError if the contents are not compressed
-    safetensors, lack them, or are not finite."""
+    """One generator's samples, (n, num_pixels) float32. Raises ValueError if the contents are not safetensors, lack
+    them, or are not finite."""
     kept = _load(_decompressed(data))
     if name not in kept or name + SCALE not in kept:
         raise ValueError(f'they have none of "{name}"')
