@@ -75,6 +75,12 @@ def kind(record: Record) -> tuple[Any, ...]:
     return replace(TrainingConfig(**record["config"]), seed=0), record["data_md5"], record["recipe"]
 
 
+def of_one_kind_but_length(folder: Path) -> bool:
+    """Whether all records of a results folder differ in nothing but seed and max_epochs."""
+    kinds = [kind(run | {"config": run["config"] | {"max_epochs": 1}}) for run in all_records(folder)]
+    return all(one == kinds[0] for one in kinds)
+
+
 def paths_of_other(folder: Path) -> list[Path]:
     """`paths_of_row` of another model's records."""
     found = {path: read_results(path, "baseline") for path in record_paths(folder)}

@@ -19,6 +19,7 @@ from gan_repro.seeds import FOLDERS, OF_OTHER_PAIRS, OTHERS, OURS, is_lost, path
 from gan_repro.table1 import peers
 from gan_repro.table1_faces import ADVERSARIAL, BELOW, NOT_PUBLIC, ON_TFD, folder_of
 from gan_repro.tables import TABLES
+from gan_repro.weights import what_is_kept
 
 LABELS = {  # the columns that tell a table's rows apart
     "table 1": ["model"],
@@ -54,7 +55,7 @@ def files(name: str, label: str, column: str, results: Path = RESULTS) -> list[P
     if name == "table 1":
         ours = {model: results / folder for folder, _, model in OURS}
         others = {model: results / folder for folder, model in OTHERS}
-        of_runs = not_lost(paths_of_row(ours[label]), column) if label in ours else []
+        of_runs = paths_of_column(ours[label], column) if label in ours else []
         if label in others:
             of_runs = paths_of_other(others[label])
         if label in peers(results):
@@ -68,16 +69,20 @@ def files(name: str, label: str, column: str, results: Path = RESULTS) -> list[P
         others = {model: results / folder_of(folder, **faces) for folder, model in OTHERS}
         of_runs = paths_of_other(others[label]) if label in others else []
         if label in {model for _, model in ADVERSARIAL}:
-            of_runs = not_lost(paths_of_row(results / "faces"), column)
+            of_runs = paths_of_column(results / "faces", column)
         return of_runs + [results / FACE_PEERS] * (column == BELOW or not of_runs)
     folders = (*FOLDERS, *OF_OTHER_PAIRS) if name == "costs" else FOLDERS
     listed = [path for folder in folders for path in record_paths(results / folder)]
     return [listed[list(rows(name, results)).index(label)]]
 
 
-def not_lost(paths: list[Path], column: str) -> list[Path]:
-    """Of the records of a row those that a column is made of; seeds counts those in which G was lost, too."""
-    return paths if column == "seeds" else [path for path in paths if not is_lost(read_record(path))] or paths
+def paths_of_column(folder: Path, column: str) -> list[Path]:
+    """Of a folder's records those that a column of a row is made of. *seeds* counts all: also those in which G was
+    lost, and those of another length."""
+    if column == "seeds":
+        return record_paths(folder)
+    paths = paths_of_row(folder)
+    return [path for path in paths if not is_lost(read_record(path))] or paths
 
 
 def describe(path: Path) -> list[str]:
@@ -92,7 +97,7 @@ def describe(path: Path) -> list[str]:
         lines.append(f"  {run}; parameters as released{f', but {changed}' if changed else ''}")
         ends = ", ".join(f"{name}: epoch {scores['epoch']}" for name, scores in contents["metrics"].items())
         lines.append(f"  {contents['epochs']} epochs, stopped by {contents['stopped_by']}; best {ends}")
-        what = "weights" if "weights" in contents else "samples"
+        what = what_is_kept(contents)
         lines.append(f"  {what} {contents[what]['file']}  (sha256 {contents[what]['sha256'][:12]}...)")
         if is_lost(contents):
             lines.append("  G was lost: counted among the seeds, not in the mean")

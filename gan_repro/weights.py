@@ -119,12 +119,17 @@ def write_beside(path: Path, what: str, kept: bytes) -> dict[str, str]:
     return {"file": file.name, "sha256": sha256(kept).hexdigest()}
 
 
+def what_is_kept(record: dict[str, Any]) -> str:
+    """What a record has beside it: "weights" or "samples"."""
+    return "weights" if "weights" in record else "samples"
+
+
 def kept_beside(path: Path, record: dict[str, Any]) -> Path:
     """The file of weights or samples of the record at `path`.
 
     Raises ResultsError if it is missing or not the one by its hash.
     """
-    what = "weights" if "weights" in record else "samples"
+    what = what_is_kept(record)
     file = path.with_name(record[what]["file"])
     try:
         found = sha256_of(file)

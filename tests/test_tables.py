@@ -32,6 +32,7 @@ def test_table_1_averages_only_runs_that_differ_in_nothing_but_the_seed(small_ru
         for seed, change in enumerate(more, start=1):
             other = json.loads(json.dumps(record)) | {"seed": seed}
             other["config"] |= {"seed": seed} | change
+            other["stopped_by"] = "patience" if "max_epochs" in change else other["stopped_by"]
             other["metrics"]["G"]["test"]["authors"]["log_likelihood"] += 10
             (tmp_path / "mnist" / f"seed{seed}.json").write_bytes(encode(other))
         return table1(tmp_path).set_index("model").loc["Adversarial nets"]
@@ -39,7 +40,13 @@ def test_table_1_averages_only_runs_that_differ_in_nothing_but_the_seed(small_ru
     (tmp_path / "mnist" / "seed0.json").write_bytes(encode(record))
     alone = row_with()
     assert (alone["seeds"], alone["between seeds"]) == ("1", "–")
-    assert row_with({"lr": 0.05})["ours"] == alone["ours"]
+    other = row_with({"lr": 0.05})
+    assert (other["ours"], other["seeds"]) == (alone["ours"], "1 (and 1 of other parameters)")
+    longer = row_with({"max_epochs": record["config"]["max_epochs"] + 1})
+    assert (longer["ours"] != alone["ours"], longer["seeds"]) == (True, "1 (and 1 of another length)")
+    listed = seeds(tmp_path)
+    assert list(listed["in the mean"]) == ["no: other length", "yes"]
+    assert list(listed["ended"]) == ["cut", "by the rule"]
     pair = row_with({})
     assert (pair["seeds"], pair["between seeds"]) == ("2", "7.1")
     mean = record["metrics"]["G"]["test"]["authors"]["log_likelihood"] + 5
@@ -119,6 +126,7 @@ def test_runs_in_which_g_was_lost_are_counted_and_listed_but_not_averaged(small_
     assert row["ours"].startswith("105.0 ±") and row["seeds"] == "3, 1 lost"
     assert row["between seeds"] == f"{10 / 2**0.5:.1f}"
     assert list(seeds(tmp_path)["last D(G(z))"]) == ["0.400", "0.400", "0.009"]
+    assert list(seeds(tmp_path)["in the mean"]) == ["yes", "yes", "no: lost"]
     row = rows_with(0.001, 0.002, 0.009)
     assert row["ours"].startswith("110.0 ±") and row["seeds"] == "3, 3 lost"
 
