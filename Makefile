@@ -47,7 +47,7 @@ reproduce: data cifar10  ## the headline number from the kept weights, then ever
 paper: data cifar10  ## train everything anew, all pairs but one at full width (days), into results/paper/
 	$(call RUN_AND_REPORT,paper)
 
-seeds: data  ## the seeds of record of both recipes, where they are not in results/ yet (hours each)
+seeds: data  ## the seeds of both recipes, where they are not in results/ yet or were cut there (hours each)
 	$(WORKFLOW) seeds
 
 verify: data  ## recompute the numbers of record from the kept weights
@@ -65,7 +65,7 @@ lint: setup  ## ruff on package, tests and notebooks
 test: export OMP_NUM_THREADS ?= 1
 test: lint data cifar10  ## ruff, unit tests, notebooks: stored outputs compared (nbval), and all run with smoke settings
 	$(BIN)/python -m pytest --numprocesses $(CORES) --dist loadfile --durations=10
-	$(BIN)/python -m pytest --numprocesses $(CORES) --dist loadscope --nbval-lax --nbval-current-env $(EXACT)
+	$(BIN)/python -m pytest --numprocesses $(CORES) --dist loadscope --durations=10 --nbval-lax --nbval-current-env $(EXACT)
 
 notebooks: data cifar10  ## run all notebooks at their defaults in place: what is committed (returns the runs of record)
 	$(BIN)/python -m gan_repro.notebooks

@@ -20,6 +20,7 @@ from gan_repro.paths import RESULTS
 from gan_repro.provenance import machine
 from gan_repro.results import relative
 
+OF_RECORD = "GLIBC_TUNABLES=glibc.malloc.hugetlb=1 .venv/bin/python -m benchmarks --record"
 TOPICS = (
     mnist_step.measure,
     mnist_step.measure_one_thread,
@@ -78,7 +79,7 @@ def run(effort: Effort, path: Path, *, of_record: bool = False) -> None:
     print(table(measured))
     if of_record and (why := disturbance(measured.other_cores)):
         sys.exit(f"not recorded, {relative(path)} is left as it was: {why}")
-    write(measured, effort, path)
+    write(measured, effort, path, command=OF_RECORD if of_record else "make bench")
     print(f"written: {relative(path)} and {path.with_suffix('.png').name}")
 
 

@@ -178,7 +178,7 @@ def bars_of(section: Section, ax: Axes) -> Axes:
 
 def lines_of(growths: Sequence[Growth], ax: Axes) -> Axes:
     """Each growth as multiples of its smallest size and time, on logarithmic axes: proportional is the grey line."""
-    for growth, marker in zip(growths, "os^Dv"[: len(growths)], strict=True):
+    for growth, marker in zip(growths, "os^DvP"[: len(growths)], strict=True):
         first, *_ = growth.seconds
         medians = {size / first: spread(seconds).median for size, seconds in growth.seconds.items()}
         label = f"{growth.title}: exponent {growth.exponent.median:.2f}"
@@ -186,12 +186,13 @@ def lines_of(growths: Sequence[Growth], ax: Axes) -> Axes:
     ax.plot([1, 50], [1, 50], color=COLOURS["grey"], linewidth=1)
     ax.set(xscale="log", yscale="log", xlabel="size, times the smallest", ylabel="time, times the first")
     if growths:
-        ax.legend(fontsize="x-small", loc="lower right")
+        ax.legend(fontsize="x-small", loc="upper left", bbox_to_anchor=(0, -0.18))  # beside the lines there is no room
     return ax
 
 
-def write(measured: Measured, effort: Effort, path: Path) -> None:
-    """The record to path (a .json file) and the plot beside it as .png, each whole or not at all."""
+def write(measured: Measured, effort: Effort, path: Path, *, command: str) -> None:
+    """The record to path (a .json file) and the plot beside it as .png, each whole or not at all; command: what makes
+    the record."""
     png = plot(measured)
-    write_results(path, "bench", record(measured, effort), command="make bench")
+    write_results(path, "bench", record(measured, effort), command=command)
     write_atomically(path.with_suffix(".png"), png)

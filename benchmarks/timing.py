@@ -28,6 +28,7 @@ class Effort:
     steps_side_by_side: int = 300
     largest_product: int = 2048  # rows and columns of the matrices that show the machine's best rate
     sizes: tuple[int, ...] = (1_000, 2_000, 5_000, 10_000, 20_000, 50_000)  # of what grows by thousands
+    epochs: tuple[int, ...] = (10, 20, 40)  # of whole trainings, on a thousand images
     widths: tuple[int, ...] = (1, 2, 4, 8)  # times the released nets' hidden layers
     batch_sizes: tuple[int, ...] = (100, 200, 500, 1000)
 

@@ -39,6 +39,7 @@ SMALLEST = Effort(
     sizes=(100, 200),
     widths=(1, 2),
     batch_sizes=(50, 100),
+    epochs=(1, 2),
 )
 
 
@@ -55,10 +56,11 @@ def test_a_run_times_all_rows_and_writes_what_it_prints(tmp_path, capsys):
     assert all(set(growth["seconds"]) == {"100", "200"} for growth in record["growth"][:2])
     parts = [*record["sections"], *record["growth"], {"bars": record["memory"]}]
     bars = [bar for part in parts for bar in part["bars"]]
-    assert len(bars) == 4 + 4 + 1 + 2 + 1 + 2 + 1 + 3 + 16
+    assert len(bars) == 4 + 4 + 1 + 2 + 1 + 2 + 1 + 4 + 16
     for bar in bars:
         assert f"{bar['name']} " in printed
         assert bar["met"] == (bar.get("at_least", -1e9) <= bar["median"] <= bar.get("at_most", 1e9))
+    assert record["made_by"]["command"] == "make bench"
     assert record["made_by"]["machine"]["threads"] == torch.get_num_threads()
     assert record["made_by"]["versions"]["torch"] == torch.__version__.split("+")[0]
     assert (tmp_path / "bench.png").read_bytes().startswith(b"\x89PNG")
@@ -100,7 +102,8 @@ def test_a_disturbed_run_is_not_recorded(other_cores, why, tmp_path, monkeypatch
     path = tmp_path / "bench.json"
     if why is None:
         command.run(SMALLEST, path, of_record=True)
-        assert not json.loads(path.read_text())["disturbed"]
+        written = json.loads(path.read_text())
+        assert not written["disturbed"] and written["made_by"]["command"].endswith("python -m benchmarks --record")
     else:
         with pytest.raises(SystemExit, match=f"^not recorded, .*bench.json is left as it was: {why}$"):
             command.run(SMALLEST, path, of_record=True)
