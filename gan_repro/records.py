@@ -36,6 +36,7 @@ from gan_repro.weights import (
     sample_names,
     unpack,
     unpack_samples,
+    what_is_kept,
     write_beside,
 )
 from gan_repro.words import check_all_taken, split_words, with_fields
@@ -80,7 +81,7 @@ def reproduce(
     except ResultsError as error:
         safe = f"the finished training is safe in {relative(run.folder)}: mend this and run it again, it will not train"
         raise ResultsError(f"{error}; {safe}") from None
-    say(show, f"written: {relative(path)} and {kept_beside(path, record).name}")
+    say(show, f"written: {relative(path)} and {record[what_is_kept(record)]['file']}")
     return record, path
 
 
@@ -298,11 +299,20 @@ def load_images(pair: str, *, of_tfd: bool = False) -> Images:
     return load_cifar10() if pair.startswith("cifar10") else load_mnist()
 
 
+def usable_device(text: str) -> torch.device:
+    """The device of that name. Raises argparse.ArgumentTypeError where PyTorch cannot use it on this machine."""
+    try:
+        return torch.empty(0, device=text).device
+    except (RuntimeError, AssertionError):  # the latter from a build without CUDA
+        raise argparse.ArgumentTypeError(f"PyTorch cannot use {text!r} here; without the option it is cpu") from None
+
+
 def main() -> None:
     """Train one run from the command line: what the command in every record calls."""
     parser = argparse.ArgumentParser(description="Train a run of any pair into results/again/ and runs/again/.")
     parser.add_argument("--experiment", help="folder of its record below results/again/; the pair's name if not given")
     parser.add_argument("--tfd", action="store_true", help="the Toronto Face Database's faces, not FER-2013's")
+    parser.add_argument("--device", type=usable_device, default="cpu", help="cuda, or another that PyTorch has here")
     parser.add_argument("parameters", nargs="*", metavar="name=value", help="fields of TrainingConfig")
     arguments = parser.parse_intermixed_args()  # options may stand before, between or after the parameters
     try:
@@ -310,7 +320,8 @@ def main() -> None:
         config = with_fields(released(pair := given.pop("pair", "mnist")), given)
         check_all_taken(given, f"the pair {pair}", config)
         data = load_images(config.pair, of_tfd=arguments.tfd)
-        reproduce(config, data, RESULTS / "again" / (arguments.experiment or config.pair), runs=RUNS / "again")
+        results = RESULTS / "again" / (arguments.experiment or config.pair)
+        reproduce(config, data, results, runs=RUNS / "again", device=arguments.device)
     except (ValueError, DataError, RuntimeError) as error:
         sys.exit(str(error))
 

@@ -222,6 +222,13 @@ def test_a_run_can_be_made_from_the_command_line(small, small_run, mnist, tmp_pa
     assert read_record(tmp_path / "again" / "mnist" / "seed0.json")["metrics"] == record["metrics"]
 
 
+def test_a_device_that_is_not_there_is_named_before_anything_trains(monkeypatch, capsys):
+    monkeypatch.setattr("sys.argv", ["records", "--device", "nothing"])
+    with pytest.raises(SystemExit):
+        main()
+    assert "PyTorch cannot use 'nothing' here; without the option it is cpu" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     "words, told",
     [
