@@ -47,7 +47,7 @@ reproduce: data cifar10  ## the headline number from the kept weights, then ever
 paper: data cifar10  ## train everything anew, all pairs but one at full width (days), into results/paper/
 	$(call RUN_AND_REPORT,paper)
 
-seeds: data  ## the seeds of both recipes, where they are not in results/ yet or were cut there (hours each)
+seeds: data  ## the seeds of both recipes where they are not in results/ yet, and seed 1 as released to its end (hours each)
 	$(WORKFLOW) seeds
 
 verify: data  ## recompute the numbers of record from the kept weights

@@ -202,6 +202,8 @@ def command_for(run: Run, experiment: str) -> str:
     words = [f"{key}={value}" for key, value in changed.items()]
     words = ["--tfd", *words] if tfd.FILE in run.data_md5 else words
     threads = run.sessions[-1]["machine"]["threads"]  # another number rounds otherwise
+    if (device := run.sessions[-1]["device"]) != "cpu":
+        words = ["--device", device, *words]
     command = ["python", "-m", "gan_repro.records", "--experiment", experiment, *words]
     return f"OMP_NUM_THREADS={threads} .venv/bin/{shlex.join(command)}"
 
@@ -302,7 +304,8 @@ def load_images(pair: str, *, of_tfd: bool = False) -> Images:
 def usable_device(text: str) -> torch.device:
     """The device of that name. Raises argparse.ArgumentTypeError where PyTorch cannot use it on this machine."""
     try:
-        return torch.empty(0, device=text).device
+        torch.zeros(1, device=text).item()  # on "meta" there are no numbers
+        return torch.device(text)
     except (RuntimeError, AssertionError):  # the latter from a build without CUDA
         raise argparse.ArgumentTypeError(f"PyTorch cannot use {text!r} here; without the option it is cpu") from None
 

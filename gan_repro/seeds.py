@@ -1,6 +1,7 @@
 """The runs of record by their folders and seeds: which are averaged together, and which are lost."""
 
 import statistics
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -75,10 +76,26 @@ def kind(record: Record) -> tuple[Any, ...]:
     return replace(TrainingConfig(**record["config"]), seed=0), record["data_md5"], record["recipe"]
 
 
-def of_one_kind_but_length(folder: Path) -> bool:
-    """Whether all records of a results folder differ in nothing but seed and max_epochs."""
-    kinds = [kind(run | {"config": run["config"] | {"max_epochs": 1}}) for run in all_records(folder)]
-    return all(one == kinds[0] for one in kinds)
+def why_not_averaged(run: Record, row: list[Record]) -> str | None:
+    """Why a record is not in the mean of its folder's row, in words; None if it is in it. row: `records` of the folder.
+
+    "lost"; "cut earlier" or "run longer", where it differs from the row's in nothing but seed and max_epochs; "of other
+    parameters".
+    """
+    if run["seed"] in {one["seed"] for one in row}:
+        return None if run["seed"] in {one["seed"] for one in learned(row)} else "lost"
+    length = row[0]["config"]["max_epochs"]
+    if kind(run | {"config": run["config"] | {"max_epochs": length}}) != kind(row[0] | {"seed": run["seed"]}):
+        return "of other parameters"
+    return "cut earlier" if run["config"]["max_epochs"] < length else "run longer"
+
+
+def count_of_seeds(folder: Path) -> str:
+    """How many runs are in the mean of a folder's row, and in brackets how many are not, and why."""
+    row = records(folder)
+    whys = Counter(filter(None, (why_not_averaged(run, row) for run in all_records(folder))))
+    others = ", ".join(f"{number} {why}" for why, number in whys.items())
+    return f"{len(learned(row))}{f' (and {others})' if others else ''}"
 
 
 def paths_of_other(folder: Path) -> list[Path]:

@@ -15,9 +15,8 @@ from gan_repro.seeds import (
     OTHERS,
     OURS,
     between_draws,
-    is_lost,
+    count_of_seeds,
     learned,
-    of_one_kind_but_length,
     records,
     records_of_other,
 )
@@ -45,8 +44,9 @@ REASONS = {
         "value; along a hundred, after 5,000 steps each, one seed of three falls below it (11_deep_gsn)"
     ),
     ("Adversarial nets", "below"): (
-        "the noise of its last steps, and the coarse grid of sigmas: without either, about half of the distance is "
-        "left; perhaps also the length of the run (13_table1)"
+        "perhaps the noise of its last steps (averaging the weights takes back about half of the distance), perhaps "
+        "the length of the run; a finer grid of sigmas takes back as much, but the paper's row had the coarse one "
+        "(13_table1)"
     ),
 }
 
@@ -87,9 +87,8 @@ def table1(results: Path = RESULTS) -> pd.DataFrame:
     ours, means, sizes = {}, {}, {}
     for folder, name, model in OURS:
         if runs := records(results / folder):
-            ours[model] = our_columns(runs, name, oracle)
+            ours[model] = our_columns(runs, name, oracle) | {"seeds": count_of_seeds(results / folder)}
             means[model] = mean_score([run["metrics"][name]["test"] for run in learned(runs)])
-            ours[model]["seeds"] += left_out(results / folder, runs, of_nets=True)
             sizes[model] = num_samples_of(runs)
     for folder, model in OTHERS:
         if runs := records_of_other(results / folder):
@@ -129,15 +128,11 @@ def num_samples_of(runs: list[Record]) -> int:
     return runs[0]["config"]["num_samples"]
 
 
-def left_out(folder: Path, runs: list[Record], *, of_nets: bool = False) -> str:
-    """How many records of a folder are not among runs, in words that follow their number; empty where none is.
-
-    of_nets: they are of adversarial nets, where the others may be of another length and else the same.
-    """
-    if not (number := len(record_paths(folder)) - len(runs)):
-        return ""
-    what = "another length" if of_nets and of_one_kind_but_length(folder) else "other parameters"
-    return f" (and {number} of {what})"
+def left_out(folder: Path, runs: list[Record]) -> str:
+    """How many records of a folder are not among runs of another model, in words that follow their number; empty where
+    none is."""
+    number = len(record_paths(folder)) - len(runs)
+    return f" (and {number} of other parameters)" if number else ""
 
 
 def verdict(model: str, ours: dict[str, float], num_samples: int = NUM_SAMPLES) -> str:
@@ -178,10 +173,9 @@ def mean_score(scores: list[dict[str, Any]], grid: str = "authors") -> dict[str,
 def our_columns(runs: list[Record], name: str, oracle: dict[str, Any] | None = None) -> dict[str, str]:
     """Our side of a row of adversarial nets, as `score_columns`; runs in which G was lost are counted, but not in the
     mean, unless there are no others. name: "G", or "ema" for the average of G's weights."""
-    num_seeds, num_lost = len(runs), sum(map(is_lost, runs))
-    runs = learned(runs)
+    num_lost = len(runs) - len(runs := learned(runs))
     return run_columns([run["metrics"][name] for run in runs], runs, oracle) | {
-        "seeds": f"{num_seeds}, {num_lost} lost" if num_lost else str(num_seeds),
+        "seeds": f"{len(runs)} (and {num_lost} lost)" if num_lost else str(len(runs)),
         "source": describe_runs(runs, name),
     }
 

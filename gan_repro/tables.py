@@ -14,7 +14,7 @@ from gan_repro.files import write_atomically
 from gan_repro.paths import BY_NUM_SAMPLES, RESULTS, ROOT
 from gan_repro.records import read_record
 from gan_repro.results import ResultsError, damaged, nats, read_results, relative
-from gan_repro.seeds import FOLDERS, OF_OTHER_PAIRS, all_records, is_lost, learned, records
+from gan_repro.seeds import FOLDERS, OF_OTHER_PAIRS, all_records, records, why_not_averaged
 from gan_repro.table1 import PAPER_MNIST, REAL_DATA, reasons, table1
 from gan_repro.table1_faces import table1_faces
 
@@ -32,11 +32,11 @@ def seeds(results: Path = RESULTS) -> pd.DataFrame:
     near 0 where G was lost."""
     rows = []
     for folder in FOLDERS:
-        in_mean = {run["seed"] for run in learned(records(results / folder))}
+        of_row = records(results / folder)
         for run in all_records(results / folder):
             row = {"lr divided by": run["config"]["lr_decay"], "seed": run["seed"], "epochs": run["epochs"]}
             row["ended"] = "by the rule" if run["stopped_by"] == "patience" else "cut"
-            row["in the mean"] = "yes" if run["seed"] in in_mean else "no: lost" if is_lost(run) else "no: other length"
+            row["in the mean"] = "yes" if (why := why_not_averaged(run, of_row)) is None else f"no: {why}"
             for name, label in (("G", "G"), ("ema", "averaged G")):
                 test = run["metrics"][name]["test"]
                 row[f"{label}: epoch"] = run["metrics"][name]["epoch"]

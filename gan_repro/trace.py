@@ -15,7 +15,17 @@ from gan_repro.config import TrainingConfig
 from gan_repro.paths import BY_NUM_SAMPLES, FACE_PEERS, ORACLES, PEERS, RESULTS
 from gan_repro.records import not_as_released, read_record
 from gan_repro.results import ResultsError, read_results, record_paths, relative
-from gan_repro.seeds import FOLDERS, OF_OTHER_PAIRS, OTHERS, OURS, is_lost, paths_of_other, paths_of_row
+from gan_repro.seeds import (
+    FOLDERS,
+    OF_OTHER_PAIRS,
+    OTHERS,
+    OURS,
+    is_lost,
+    paths_of_other,
+    paths_of_row,
+    records,
+    why_not_averaged,
+)
 from gan_repro.table1 import peers
 from gan_repro.table1_faces import ADVERSARIAL, BELOW, NOT_PUBLIC, ON_TFD, folder_of
 from gan_repro.tables import TABLES
@@ -99,8 +109,8 @@ def describe(path: Path) -> list[str]:
         lines.append(f"  {contents['epochs']} epochs, stopped by {contents['stopped_by']}; best {ends}")
         what = what_is_kept(contents)
         lines.append(f"  {what} {contents[what]['file']}  (sha256 {contents[what]['sha256'][:12]}...)")
-        if is_lost(contents):
-            lines.append("  G was lost: counted among the seeds, not in the mean")
+        if why := why_not_averaged(contents, records(path.parent)):
+            lines.append(f"  {why}: counted among the seeds, not in the mean")
         lines += trained_by(contents)
     elif kind == "baseline":
         changed = ", ".join(f"{key} {value}" for key, value in contents["config"]["model_config"].items())

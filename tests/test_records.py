@@ -4,6 +4,7 @@ import json
 import math
 import shlex
 from dataclasses import asdict, replace
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -13,7 +14,7 @@ from gan_repro.config import TrainingConfig
 from gan_repro.data import to_unit
 from gan_repro.dependencies import code_fingerprints
 from gan_repro.game import Game
-from gan_repro.records import is_record_of, main, read_generator, read_record, record_paths, reproduce
+from gan_repro.records import command_for, is_record_of, main, read_generator, read_record, record_paths, reproduce
 from gan_repro.results import ResultsError, encode
 from gan_repro.scoring import REDRAWS, TEST_DRAW, draw_samples, parzen_scores, scores_on_test_set
 
@@ -222,11 +223,28 @@ def test_a_run_can_be_made_from_the_command_line(small, small_run, mnist, tmp_pa
     assert read_record(tmp_path / "again" / "mnist" / "seed0.json")["metrics"] == record["metrics"]
 
 
-def test_a_device_that_is_not_there_is_named_before_anything_trains(monkeypatch, capsys):
-    monkeypatch.setattr("sys.argv", ["records", "--device", "nothing"])
+@pytest.mark.parametrize("name", ["nothing", "meta"])
+def test_a_device_that_is_not_there_is_named_before_anything_trains(name, monkeypatch, capsys):
+    monkeypatch.setattr("sys.argv", ["records", "--device", name])
     with pytest.raises(SystemExit):
         main()
-    assert "PyTorch cannot use 'nothing' here; without the option it is cpu" in capsys.readouterr().err
+    assert f"PyTorch cannot use '{name}' here; without the option it is cpu" in capsys.readouterr().err
+
+
+def test_the_device_of_the_command_line_is_the_one_that_trains(monkeypatch, mnist):
+    told = {}
+    monkeypatch.setattr("gan_repro.records.usable_device", torch.device)
+    monkeypatch.setattr("gan_repro.records.load_mnist", lambda: mnist)
+    monkeypatch.setattr("gan_repro.records.reproduce", lambda *arguments, **options: told.update(options))
+    monkeypatch.setattr("sys.argv", ["records", "--device", "cuda"])
+    main()
+    assert told["device"] == torch.device("cuda")
+
+
+def test_a_record_of_a_gpu_names_it_in_its_command(small):
+    session = {"machine": {"threads": 1}, "device": "cuda"}
+    run = SimpleNamespace(config=small, data_md5={}, sessions=[session])
+    assert "gan_repro.records --experiment mnist --device cuda seed=" in command_for(run, "mnist")
 
 
 @pytest.mark.parametrize(

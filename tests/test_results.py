@@ -3,6 +3,7 @@
 import json
 import math
 import random
+import re
 
 import pytest
 
@@ -31,7 +32,7 @@ def test_what_is_written_is_read_with_what_made_it(tmp_path):
 @pytest.mark.parametrize("path", OF_RECORD, ids=lambda path: f"{path.parent.name}-{path.stem}")
 def test_every_results_file_of_record_keeps_to_the_schema_and_names_its_command(path):
     contents = read_results(path)
-    assert contents["made_by"]["command"].startswith(("make ", ".venv/bin/", "OMP_NUM_THREADS=1 .venv/bin/"))
+    assert re.match(r"make |([A-Z_]+=\S+ )*\.venv/bin/", contents["made_by"]["command"])
 
 
 PLAIN = {

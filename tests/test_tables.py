@@ -42,10 +42,11 @@ def test_table_1_averages_only_runs_that_differ_in_nothing_but_the_seed(small_ru
     assert (alone["seeds"], alone["between seeds"]) == ("1", "–")
     other = row_with({"lr": 0.05})
     assert (other["ours"], other["seeds"]) == (alone["ours"], "1 (and 1 of other parameters)")
+    assert list(seeds(tmp_path)["in the mean"]) == ["yes", "no: of other parameters"]
     longer = row_with({"max_epochs": record["config"]["max_epochs"] + 1})
-    assert (longer["ours"] != alone["ours"], longer["seeds"]) == (True, "1 (and 1 of another length)")
+    assert (longer["ours"] != alone["ours"], longer["seeds"]) == (True, "1 (and 1 cut earlier)")
     listed = seeds(tmp_path)
-    assert list(listed["in the mean"]) == ["no: other length", "yes"]
+    assert list(listed["in the mean"]) == ["no: cut earlier", "yes"]
     assert list(listed["ended"]) == ["cut", "by the rule"]
     pair = row_with({})
     assert (pair["seeds"], pair["between seeds"]) == ("2", "7.1")
@@ -123,12 +124,12 @@ def test_runs_in_which_g_was_lost_are_counted_and_listed_but_not_averaged(small_
         return table1(tmp_path).set_index("model").loc["Adversarial nets, faster decay"]
 
     row = rows_with(0.4, 0.4, 0.009)
-    assert row["ours"].startswith("105.0 ±") and row["seeds"] == "3, 1 lost"
+    assert row["ours"].startswith("105.0 ±") and row["seeds"] == "2 (and 1 lost)"
     assert row["between seeds"] == f"{10 / 2**0.5:.1f}"
     assert list(seeds(tmp_path)["last D(G(z))"]) == ["0.400", "0.400", "0.009"]
     assert list(seeds(tmp_path)["in the mean"]) == ["yes", "yes", "no: lost"]
     row = rows_with(0.001, 0.002, 0.009)
-    assert row["ours"].startswith("110.0 ±") and row["seeds"] == "3, 3 lost"
+    assert row["ours"].startswith("110.0 ±") and row["seeds"] == "3"
 
 
 def test_generated_text_goes_between_its_markers_and_nowhere_else():
