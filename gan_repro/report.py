@@ -14,7 +14,7 @@ import pandas as pd
 from gan_repro.notebooks import notebook_names, unfinished_path
 from gan_repro.paths import RESULTS, ROOT
 from gan_repro.results import ResultsError, relative
-from gan_repro.seeds import records
+from gan_repro.seeds import count_of_seeds, records
 from gan_repro.table1 import oracles, our_columns, table1
 from gan_repro.workflow import needs
 
@@ -82,7 +82,8 @@ def sweep_table(recipe: str) -> pd.DataFrame:
     for folder in sorted((RESULTS / "sweeps" / recipe).glob("*")):
         for name, label in (("G", "G"), ("ema", "averaged G")):
             if runs := records(folder / "mnist"):
-                rows.append({"variant": folder.name, "model": label} | our_columns(runs, name, oracles(RESULTS)))
+                row = {"variant": folder.name, "model": label, "seeds": count_of_seeds(folder / "mnist")}
+                rows.append(row | our_columns(runs, name, oracles(RESULTS)))
     return pd.DataFrame(rows)
 
 

@@ -109,6 +109,13 @@ def records_of_other(folder: Path) -> list[Record]:
     return [read_results(path, "baseline") for path in paths_of_other(folder)]
 
 
+def count_of_seeds_of_other(folder: Path) -> str:
+    """`count_of_seeds` of another model's records, of which none is lost."""
+    number = len(paths_of_other(folder))
+    others = len(record_paths(folder)) - number
+    return f"{number}{f' (and {others} of other parameters)' if others else ''}"
+
+
 def kind_of_other(record: Record) -> tuple[Any, ...]:
     """All that decides a run of another model but its seed."""
     return record["config"] | {"seed": 0}, record["data_md5"], record["recipe"]

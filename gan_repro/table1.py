@@ -10,12 +10,13 @@ import pandas as pd
 from gan_repro.config import RELEASED
 from gan_repro.paths import ORACLES, PEERS, RESULTS
 from gan_repro.records import Record, not_as_released
-from gan_repro.results import nats, read_results, record_paths
+from gan_repro.results import nats, read_results
 from gan_repro.seeds import (
     OTHERS,
     OURS,
     between_draws,
     count_of_seeds,
+    count_of_seeds_of_other,
     learned,
     records,
     records_of_other,
@@ -92,8 +93,7 @@ def table1(results: Path = RESULTS) -> pd.DataFrame:
             sizes[model] = num_samples_of(runs)
     for folder, model in OTHERS:
         if runs := records_of_other(results / folder):
-            ours[model] = columns_of_other(runs, oracle)
-            ours[model]["seeds"] += left_out(results / folder, runs)
+            ours[model] = columns_of_other(runs, oracle) | {"seeds": count_of_seeds_of_other(results / folder)}
             means[model] = mean_score([run["metrics"]["test"] for run in runs])
             sizes[model] = num_samples_of(runs)
     in_file = peers_file(results / PEERS)
@@ -126,13 +126,6 @@ def is_comparable(num_samples: int) -> bool:
 def num_samples_of(runs: list[Record]) -> int:
     """In the window of a row's runs, of any model; they differ in their seeds alone."""
     return runs[0]["config"]["num_samples"]
-
-
-def left_out(folder: Path, runs: list[Record]) -> str:
-    """How many records of a folder are not among runs of another model, in words that follow their number; empty where
-    none is."""
-    number = len(record_paths(folder)) - len(runs)
-    return f" (and {number} of other parameters)" if number else ""
 
 
 def verdict(model: str, ours: dict[str, float], num_samples: int = NUM_SAMPLES) -> str:
@@ -171,19 +164,17 @@ def mean_score(scores: list[dict[str, Any]], grid: str = "authors") -> dict[str,
 
 
 def our_columns(runs: list[Record], name: str, oracle: dict[str, Any] | None = None) -> dict[str, str]:
-    """Our side of a row of adversarial nets, as `score_columns`; runs in which G was lost are counted, but not in the
-    mean, unless there are no others. name: "G", or "ema" for the average of G's weights."""
-    num_lost = len(runs) - len(runs := learned(runs))
-    return run_columns([run["metrics"][name] for run in runs], runs, oracle) | {
-        "seeds": f"{len(runs)} (and {num_lost} lost)" if num_lost else str(len(runs)),
-        "source": describe_runs(runs, name),
-    }
+    """Our side of a row of adversarial nets, as `run_columns`; runs in which G was lost are not in the mean, unless
+    there are no others. name: "G", or "ema" for the average of G's weights."""
+    runs = learned(runs)
+    columns = run_columns([run["metrics"][name] for run in runs], runs, oracle)
+    return columns | {"source": describe_runs(runs, name)}
 
 
 def columns_of_other(runs: list[Record], oracle: dict[str, Any] | None = None) -> dict[str, str]:
     """Our side of a row of another model, likewise."""
     metrics = [run["metrics"] for run in runs]
-    return run_columns(metrics, runs, oracle) | {"seeds": str(len(runs)), "source": best_epochs(metrics, runs)}
+    return run_columns(metrics, runs, oracle) | {"source": best_epochs(metrics, runs)}
 
 
 def run_columns(metrics: list[dict[str, Any]], runs: list[Record], oracle: dict[str, Any] | None) -> dict[str, str]:

@@ -15,11 +15,10 @@ from gan_repro import tfd
 from gan_repro.paths import FACE_PEERS, REAL_FACES, RESULTS
 from gan_repro.records import Record
 from gan_repro.results import nats
-from gan_repro.seeds import OTHERS, learned, records, records_of_other
+from gan_repro.seeds import OTHERS, count_of_seeds, count_of_seeds_of_other, learned, records, records_of_other
 from gan_repro.table1 import (
     columns_of_other,
     in_detail,
-    left_out,
     minutes_of_peer,
     num_samples_of,
     our_columns,
@@ -67,12 +66,12 @@ def table1_faces(results: Path = RESULTS) -> pd.DataFrame:
     for folder, model in OTHERS:
         if runs := records_of_other(results / folder_of(folder)):
             ours[model] = columns_of_other(runs) | below([run["metrics"]["test"] for run in runs], oracle_of(runs))
-            ours[model]["seeds"] += left_out(results / folder_of(folder), runs)
+            ours[model]["seeds"] = count_of_seeds_of_other(results / folder_of(folder))
         if runs := records_of_other(results / folder_of(folder, "TFD")):
             on_tfd[model] = columns_of_other(runs)["ours"]
     if runs := records(results / "faces"):
         for name, model in ADVERSARIAL:
-            columns = our_columns(runs, name)
+            columns = our_columns(runs, name) | {"seeds": count_of_seeds(results / "faces")}
             if tfd.FILE in runs[0]["data_md5"]:
                 on_tfd[model] = columns["ours"]
                 continue
