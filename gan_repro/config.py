@@ -91,7 +91,7 @@ class TrainingConfig:
     @property
     def steps_per_epoch(self) -> int:
         """Generator updates in an epoch. Examples that do not fill a minibatch wait for the next epoch's order, where
-        pylearn2 trains on a smaller one: one update in 313 of the convolutional pair."""
+        pylearn2 trains on a smaller one: one update in 313 of the convolutional pair, one in 259 of the faces'."""
         return self.num_train // self.batch_size
 
     @property
@@ -125,7 +125,7 @@ RELEASED: dict[str, dict[str, Any]] = {
 def released(pair: str, **changed: Any) -> TrainingConfig:
     """The released configuration of a pair (its name: a key of RELEASED), with some fields changed.
 
-    Of other faces than FER-2013's give num_train and num_valid: there are other numbers of them.
+    The faces' num_train and num_valid are FER-2013's; of others give theirs.
     """
     return TrainingConfig(**{"pair": pair} | RELEASED.get(pair, {}) | changed)  # which refuses an unknown name
 

@@ -28,7 +28,8 @@ def load_fer2013(folder: Path | None = None) -> Faces:
     """FER-2013 in five folds from folder (faces_dir() if None): faces48.npz, else Kaggle's csv in its fer2013/.
 
     FER-2013's training faces are the unlabeled ones, since nothing uses their labels; its public and private test
-    faces, in this order, are divided by `five_folds`. The csv has some two thousand duplicates and placeholders more.
+    faces, in their files' order, are divided by `five_folds`. The csv, any of the forms that Kaggle has it in and
+    torchvision reads, has some two thousand duplicates and placeholders more.
     Raises MissingData where there is neither, DataError where a file is bad.
     """
     folder = faces_dir() if folder is None else Path(folder)
@@ -37,8 +38,8 @@ def load_fer2013(folder: Path | None = None) -> Faces:
     if any((folder / name).exists() for name in FACES_CSV):
         return _from_csv(folder)
     raise MissingData(
-        f"not run: no faces in {folder}; download fer2013.csv from {KAGGLE} into its subfolder fer2013, "
-        "or set GAN_REPRO_FACES to a folder that has fer2013/fer2013.csv or faces48.npz"
+        f"not run: no faces in {folder}; download icml_face_data.csv (or fer2013.tar.gz, and unpack fer2013.csv) from "
+        f"{KAGGLE} into its subfolder fer2013, or set GAN_REPRO_FACES to a folder that has such a one or faces48.npz"
     )
 
 

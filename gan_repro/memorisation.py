@@ -16,8 +16,11 @@ def nearest_training_images(
     """For each sample its nearest training image in squared L2, as the authors' show_samples scripts find it.
 
     samples: (n, d) as G draws them; train: (N, d) uint8; see: what D sees of bytes, of CIFAR-10 their normalisation.
-    Returns the rows' numbers in train, (n,) int64. All are looked at; a tie may go either way by rounding.
+    Returns the rows' numbers in train, (n,) int64. All are looked at; a tie may go either way by rounding. Raises
+    ValueError if a sample is not finite, since nothing is nearest to it.
     """
+    if not samples.isfinite().all():
+        raise ValueError("a sample is not finite: nothing is nearest to it")
     best = torch.full((len(samples),), torch.inf)
     rows = torch.zeros(len(samples), dtype=torch.int64)
     for start in range(0, len(train), chunk_size):

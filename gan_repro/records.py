@@ -41,8 +41,7 @@ from gan_repro.weights import (
 )
 from gan_repro.words import check_all_taken, split_words, with_fields
 
-NUM_KEPT_SAMPLES = 250  # of G and of its average, of the pairs whose weights are too large to keep: a megabyte a pair
-NUM_KEPT_OF_LAST = 40  # of the G of the last epoch, which is there to be looked at
+NUM_KEPT_SAMPLES = 250  # of each generator of the pairs whose weights are too large to keep: a megabyte or two a pair
 Record = dict[str, Any]  # the contents of a results file of the kind "run": results_schema.json
 
 
@@ -146,7 +145,7 @@ def write_record(run: Run, data: Images, path: Path, *, experiment: str) -> Reco
         best["last"] = Best(run.epochs, run.history[-1]["G"], run.last)  # as the authors' files, which look at no score
         generators["last"] = with_weights(run.last, config)
         count = min(NUM_KEPT_SAMPLES, config.num_samples)
-        kept = pack_samples({name: kept_draws(G, config, of_each(count, name)) for name, G in generators.items()})
+        kept = pack_samples({name: kept_draws(G, config, count) for name, G in generators.items()})
         what, fact = "samples", {"count": count}
     contents = {
         "experiment": experiment,
@@ -172,11 +171,6 @@ def with_weights(weights: dict[str, Tensor], config: TrainingConfig) -> nn.Modul
     G = make_generator(config).requires_grad_(False)
     G.load_state_dict(weights)
     return G
-
-
-def of_each(count: int, name: str) -> int:
-    """How many draws of a generator are kept, where of the best ones it is count."""
-    return min(count, NUM_KEPT_OF_LAST) if name == "last" else count
 
 
 def kept_draws(G: nn.Module, config: TrainingConfig, count: int) -> Tensor:
@@ -264,7 +258,7 @@ def read_samples(path: Path, name: str = "G") -> Tensor:
     """Fair draws of the generator, (n, num_pixels), kept beside a record whose weights are too large to keep.
 
     name: as in `read_generator`, whose errors these are; or "last" for G after the last epoch, of which older records
-    have none.
+    have none, or fewer than of the others.
     """
     record = read_record(path)
     if "samples" not in record:
@@ -276,7 +270,8 @@ def read_samples(path: Path, name: str = "G") -> Tensor:
             way_out = "its command makes it anew, and trains anew where the checkpoints are gone"
             raise ResultsError(f"{relative(path)} is from before draws of the last G were kept: {way_out}")
         samples = unpack_samples(data, name)
-        if len(samples) != (count := of_each(record["samples"]["count"], name)):
+        count = record["samples"]["count"]
+        if len(samples) > count or (len(samples) < count and name != "last"):
             raise ValueError(f"they are {len(samples)} draws, not {count}")
         return samples
     except ValueError as error:
@@ -320,9 +315,13 @@ def main() -> None:
     arguments = parser.parse_intermixed_args()  # options may stand before, between or after the parameters
     try:
         given = split_words(arguments.parameters)
+        named = set(given)
         config = with_fields(released(pair := given.pop("pair", "mnist")), given)
         check_all_taken(given, f"the pair {pair}", config)
         data = load_images(config.pair, of_tfd=arguments.tfd)
+        if arguments.tfd:  # all of them; a configuration's own numbers are FER-2013's
+            sizes = {"num_train": len(data.train), "num_valid": len(data.valid)}
+            config = replace(config, **{key: size for key, size in sizes.items() if key not in named})
         results = RESULTS / "again" / (arguments.experiment or config.pair)
         reproduce(config, data, results, runs=RUNS / "again", device=arguments.device)
     except (ValueError, DataError, RuntimeError) as error:

@@ -21,6 +21,7 @@ from gan_repro.seeds import (
     records,
     records_of_other,
 )
+from gan_repro.tfd import is_of_tfd
 
 # Table 1 of the paper, MNIST column: nats, and the standard error it states.
 PAPER_MNIST = {
@@ -60,12 +61,15 @@ def describe_runs(runs: list[Record], name: str) -> str:
     by_rule = sum(run["stopped_by"] == "patience" for run in runs)
     as_released = RELEASED[run["config"].get("pair", "mnist")].get("max_epochs")  # of the faces alone it is known
     if all(run["epochs"] == as_released for run in runs):
-        words += ", as many as released"
+        words += ", as many as released" + ("" if name == "last" else ", which keeps the last")
     elif by_rule in (0, len(runs)):
         words += "; stopped by the rule" if by_rule else "; not yet at the stopping rule"
     else:
         words += f"; {by_rule} of {len(runs)} stopped by the rule"
     told_elsewhere = {"pair", "seed", "max_epochs", "patience", "score_every"}
+    if is_of_tfd(run):  # of which there are other numbers than of the faces that stand in for it
+        told_elsewhere |= {"num_train", "num_valid"}
+        words += f"; {run['config']['num_train']:,} faces learned"
     other = [f"{key} {value}" for key, value in not_as_released(run["config"]).items() if key not in told_elsewhere]
     return words + (f"; not as released: {', '.join(other)}" if other else "")
 

@@ -11,7 +11,6 @@ from typing import Any
 
 import pandas as pd
 
-from gan_repro import tfd
 from gan_repro.paths import FACE_PEERS, REAL_FACES, RESULTS
 from gan_repro.records import Record
 from gan_repro.results import nats
@@ -25,6 +24,7 @@ from gan_repro.table1 import (
     peers_file,
     score_columns,
 )
+from gan_repro.tfd import is_of_tfd
 
 FACES = "FER-2013"
 # Table 1 of the paper, TFD column: nats, and the standard error it states, over folds.
@@ -34,7 +34,8 @@ PAPER_TFD = {
     "Deep GSN": (1890.0, 29.0),
     "Adversarial nets": (2057.0, 26.0),
 }
-# Of the face pair's records, results/faces/: which generator, and the row's name.
+# Of the face pair's records: their folders, by the faces, and which generator is in which row.
+FACE_FOLDERS = ("faces", "faces_TFD")
 ADVERSARIAL = (
     ("G", "Adversarial nets"),
     ("ema", "Adversarial nets, averaged G"),
@@ -53,30 +54,34 @@ def table1_faces(results: Path = RESULTS) -> pd.DataFrame:
     """Table 1, second column, all in nats. Rows: the paper's models, other models with files, real faces.
 
     ± is the standard error over the five folds; sigma the median of theirs; below real faces: the mean of the folds'
-    differences, with its own standard error, since all rows are scored on the same faces.
+    differences, with its own standard error, of rows that were scored on the same faces with as many samples as these.
+    A number on TFD has its source in brackets.
     """
     peers, ours, on_tfd = face_peers(results), {}, {}
     scores = peers.get("scores", {})
     oracle = scores.get(REAL_FACES)
 
-    def oracle_of(runs: list[Record]) -> dict[str, Any] | None:
-        """Real faces, if as many of them were scored as of the runs' samples."""
-        return oracle if oracle and num_samples_of(runs) == peers["parameters"]["num_samples"] else None
+    def add(model: str, columns: dict[str, str], runs: list[Record], scores: list[dict[str, Any]]) -> None:
+        """A row's numbers, in the column of its faces."""
+        if is_of_tfd(runs[0]):
+            on_tfd[model] = f"{columns['ours']} ({columns['source']})"
+            return
+        is_alike = oracle and num_samples_of(runs) == peers["parameters"]["num_samples"]
+        has_same_faces = oracle and runs[0]["data_md5"] == peers["data_md5"]
+        ours[model] = columns | below(scores, oracle if is_alike and has_same_faces else None)
+        if oracle and not has_same_faces:
+            ours[model]["source"] += "; of other files of faces than real faces' row"
 
-    for folder, model in OTHERS:
-        if runs := records_of_other(results / folder_of(folder)):
-            ours[model] = columns_of_other(runs) | below([run["metrics"]["test"] for run in runs], oracle_of(runs))
-            ours[model]["seeds"] = count_of_seeds_of_other(results / folder_of(folder))
-        if runs := records_of_other(results / folder_of(folder, "TFD")):
-            on_tfd[model] = columns_of_other(runs)["ours"]
-    if runs := records(results / "faces"):
-        for name, model in ADVERSARIAL:
-            columns = our_columns(runs, name) | {"seeds": count_of_seeds(results / "faces")}
-            if tfd.FILE in runs[0]["data_md5"]:
-                on_tfd[model] = columns["ours"]
-                continue
-            scores_of_runs = [run["metrics"][name]["test"] for run in learned(runs)]
-            ours[model] = columns | below(scores_of_runs, oracle_of(runs))
+    for name, model in OTHERS:
+        for folder in (results / folder_of(name), results / folder_of(name, "TFD")):
+            if runs := records_of_other(folder):
+                columns = columns_of_other(runs) | {"seeds": count_of_seeds_of_other(folder)}
+                add(model, columns, runs, [run["metrics"]["test"] for run in runs])
+    for folder in (results / name for name in FACE_FOLDERS):
+        if runs := records(folder):
+            for name, model in ADVERSARIAL:
+                columns = our_columns(runs, name) | {"seeds": count_of_seeds(folder)}
+                add(model, columns, runs, [run["metrics"][name]["test"] for run in learned(runs)])
     for model, score in sorted(scores.items(), key=lambda item: item[0] == REAL_FACES):  # real faces last
         ours[model] = score_columns([score], None) | below([score], oracle)
         ours[model] |= {"source": source(model, peers["parameters"]), "core-minutes": minutes_of_peer(peers, model)}
@@ -90,7 +95,7 @@ def table1_faces(results: Path = RESULTS) -> pd.DataFrame:
             row[ON_TFD] = on_tfd[model]
         rows.append(row | {OURS: row.get("ours", "–")})
     columns = ["model", PAPER, ON_TFD, OURS, "sigma", "fine grid", BELOW, "seeds"]
-    columns += ["between draws", "core-minutes", "source"]
+    columns += ["between seeds", "between draws", "core-minutes", "source"]
     return pd.DataFrame([{column: row.get(column, "–") for column in columns} for row in rows])
 
 

@@ -4,6 +4,7 @@ Whoever has TFD_48x48.mat can run the paper's protocol on it; everyone else gets
 """
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -37,6 +38,11 @@ def load_tfd(folder: Path | None = None) -> Faces:
         return _faces(arrays, {FILE: md5_of(path)})
     except ValueError as error:
         raise DataError(f"{path} is not the file of the Toronto Face Database: {error}") from error
+
+
+def is_of_tfd(record: dict[str, Any]) -> bool:
+    """Whether the data that a record names are these."""
+    return FILE in record["data_md5"]
 
 
 def _faces(arrays: dict[str, np.ndarray], md5: dict[str, str]) -> Faces:

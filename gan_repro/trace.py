@@ -27,8 +27,9 @@ from gan_repro.seeds import (
     why_not_averaged,
 )
 from gan_repro.table1 import peers
-from gan_repro.table1_faces import ADVERSARIAL, BELOW, NOT_PUBLIC, ON_TFD, folder_of
+from gan_repro.table1_faces import ADVERSARIAL, BELOW, FACE_FOLDERS, NOT_PUBLIC, ON_TFD, folder_of
 from gan_repro.tables import TABLES
+from gan_repro.tfd import is_of_tfd
 from gan_repro.weights import what_is_kept
 
 LABELS = {  # the columns that tell a table's rows apart
@@ -78,9 +79,11 @@ def files(name: str, label: str, column: str, results: Path = RESULTS) -> list[P
         faces = {"faces": "TFD"} if column == ON_TFD else {}
         others = {model: results / folder_of(folder, **faces) for folder, model in OTHERS}
         of_runs = paths_of_other(others[label]) if label in others else []
-        if label in {model for _, model in ADVERSARIAL}:
-            of_runs = paths_of_column(results / "faces", column)
-        return of_runs + [results / FACE_PEERS] * (column == BELOW or not of_runs)
+        is_net = label in {model for _, model in ADVERSARIAL}
+        if is_net:
+            of_column = [path for folder in FACE_FOLDERS for path in paths_of_column(results / folder, column)]
+            of_runs = [path for path in of_column if is_of_tfd(read_record(path)) == (column == ON_TFD)]
+        return of_runs + [results / FACE_PEERS] * (column == BELOW or not (is_net or of_runs))
     folders = (*FOLDERS, *OF_OTHER_PAIRS) if name == "costs" else FOLDERS
     listed = [path for folder in folders for path in record_paths(results / folder)]
     return [listed[list(rows(name, results)).index(label)]]

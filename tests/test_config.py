@@ -125,7 +125,7 @@ def test_counts_below_1_are_refused(name):
             TrainingConfig(**{name: value})
 
 
-def test_a_seed_is_any_unsigned_word_of_64_bits():
+def test_a_seed_is_any_unsigned_word_of_32_bits():
     assert TrainingConfig(seed=0).seed == 0
     assert TrainingConfig(seed=2**32 - 1).seed == 2**32 - 1
     with pytest.raises(ValueError, match=r"^seed is -1: it must be at least 0$"):

@@ -79,31 +79,59 @@ def test_the_five_folds_are_this_rule():
 NUM_ROWS = 64
 
 
+# The forms that Kaggle has it in: torchvision's name of each file, its rows and its columns.
+FORMS = {
+    "fer2013.csv": {"fer": ("fer2013.csv", slice(None), ("emotion", "pixels", "Usage"))},
+    "icml_face_data.csv": {"icml": ("icml_face_data.csv", slice(None), ("emotion", " Usage", " pixels"))},
+    "train.csv and test.csv": {
+        "train": ("train.csv", slice(0, 32), ("emotion", "pixels")),
+        "test": ("test.csv", slice(32, None), ("pixels",)),
+    },
+}
+
+
 @pytest.fixture
-def made_csv(tmp_path, monkeypatch):
-    """A csv of 64 random faces in Kaggle's form, half of them training: (folder, pixels, labels)."""
+def made_csv(request, tmp_path, monkeypatch):
+    """64 random faces in one of Kaggle's forms, half of them training: (folder, pixels, labels)."""
     rng = np.random.default_rng(0)
     pixels, labels = rng.integers(0, 256, (NUM_ROWS, 2304), dtype=np.uint8), rng.integers(0, 7, NUM_ROWS)
-    usage = ["Training"] * 32 + ["PublicTest"] * 16 + ["PrivateTest"] * 16
-    path = tmp_path / "fer2013" / "fer2013.csv"
-    path.parent.mkdir()
-    with open(path, "w", newline="") as file:
-        writer = csv.writer(file)
-        writer.writerow(["emotion", "pixels", "Usage"])
-        writer.writerows(zip(labels, (" ".join(map(str, row)) for row in pixels), usage, strict=True))
-    known = {**FER2013._RESOURCES, "fer": ("fer2013.csv", hashlib.md5(path.read_bytes()).hexdigest())}
+    columns = {
+        "emotion": labels,
+        "pixels": [" ".join(map(str, row)) for row in pixels],
+        "Usage": ["Training"] * 32 + ["PublicTest"] * 16 + ["PrivateTest"] * 16,
+    }
+    known = dict(FER2013._RESOURCES)
+    (tmp_path / "fer2013").mkdir()
+    for key, (name, rows, heads) in FORMS[getattr(request, "param", "fer2013.csv")].items():
+        path = tmp_path / "fer2013" / name
+        with open(path, "w", newline="") as file:
+            writer = csv.writer(file)
+            writer.writerow(heads)
+            writer.writerows(zip(*(columns[head.strip()][rows] for head in heads), strict=True))
+        known[key] = (name, hashlib.md5(path.read_bytes()).hexdigest())
     monkeypatch.setattr(FER2013, "_RESOURCES", known)
     return tmp_path, pixels, labels
 
 
+@pytest.mark.parametrize("made_csv", FORMS, indirect=True)
 def test_kaggle_s_csv_gives_faces_in_the_same_form(made_csv):
     folder, pixels, labels = made_csv
     faces = load_fer2013(folder)
     assert np.array_equal(faces.images.numpy(), pixels)
-    assert faces.labels.tolist() == labels.tolist()
+    has_labels = not (folder / "fer2013" / "test.csv").exists()  # of which Kaggle's has none
+    assert faces.labels.tolist() == [*labels[:32], *(labels[32:] if has_labels else [-1] * 32)]
     assert np.array_equal(faces.unlabeled.numpy(), pixels[:32])
     assert torch.equal(faces.folds[32:], five_folds(32))
-    assert faces.md5 == {"fer2013.csv": hashlib.md5((folder / "fer2013" / "fer2013.csv").read_bytes()).hexdigest()}
+    files = (folder / "fer2013").iterdir()
+    assert faces.md5 == {path.name: hashlib.md5(path.read_bytes()).hexdigest() for path in files}
+
+
+@pytest.mark.parametrize("made_csv", ["train.csv and test.csv"], indirect=True)
+def test_training_faces_without_test_faces_are_refused(made_csv):
+    folder, _, _ = made_csv
+    (folder / "fer2013" / "test.csv").unlink()
+    with pytest.raises(DataError, match=r"Kaggle's csv in .*/fer2013 cannot be used: "):
+        load_fer2013(folder)
 
 
 def test_a_csv_that_was_changed_is_refused(made_csv):
@@ -121,8 +149,8 @@ def test_without_faces_one_sentence_says_how_to_get_them(tmp_path):
     with pytest.raises(MissingData) as caught:
         load_fer2013(tmp_path)
     words = str(caught.value)
-    assert words.startswith(f"not run: no faces in {tmp_path}; download fer2013.csv from kaggle.com/")
-    assert words.endswith("set GAN_REPRO_FACES to a folder that has fer2013/fer2013.csv or faces48.npz")
+    assert words.startswith(f"not run: no faces in {tmp_path}; download icml_face_data.csv (or fer2013.tar.gz, ")
+    assert words.endswith("or set GAN_REPRO_FACES to a folder that has such a one or faces48.npz")
     assert "\n" not in words
 
 

@@ -27,6 +27,13 @@ def test_a_training_image_is_its_own_nearest_neighbour(mnist):
     assert nearest_training_images(to_unit(mnist.train[rows]), mnist.train[:300], 64).tolist() == rows.tolist()
 
 
+def test_a_sample_that_is_not_finite_has_no_nearest_image(mnist):
+    samples = to_unit(mnist.test[:3])
+    samples[1, 5] = float("nan")
+    with pytest.raises(ValueError, match="a sample is not finite: nothing is nearest to it"):
+        nearest_training_images(samples, mnist.train[:100])
+
+
 def test_distances_are_those_to_the_nearest_image_in_the_space_that_d_sees():
     draws = torch.Generator().manual_seed(0)
     train = torch.randint(256, (40, 3072), dtype=torch.uint8, generator=draws)

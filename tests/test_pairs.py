@@ -2,6 +2,7 @@
 
 import copy
 import lzma
+import shutil
 import signal
 from dataclasses import asdict, replace
 
@@ -28,7 +29,6 @@ from gan_repro.one_pass import one_pass_gradients
 from gan_repro.pairs import as_seen, initialize, make_discriminator, make_generator
 from gan_repro.paths import RESULTS
 from gan_repro.records import (
-    NUM_KEPT_OF_LAST,
     NUM_KEPT_SAMPLES,
     read_generator,
     read_record,
@@ -258,7 +258,7 @@ def test_a_run_of_each_pair_resumes_with_the_same_bits(pair, data, tmp_path, mon
     game, again = (load_run(run.folder)[0]["game"] for run in (whole, parts))
     for net in ("G", "D", "v_G", "v_D", "ema"):
         assert all(torch.equal(value, again[net][key]) for key, value in game[net].items())
-    assert (whole.folder.parent / whole.folder.name).name.startswith(f"{pair}-seed0-")
+    assert whole.folder.name.startswith(f"{pair}-seed0-")
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no GPU here")
@@ -424,7 +424,7 @@ def test_a_record_of_a_large_pair_keeps_fair_draws_in_place_of_weights(pair, dat
 
 
 @pytest.mark.parametrize("pair", OTHERS)
-def test_a_record_of_a_large_pair_keeps_some_draws_of_the_last_g_as_well(pair, data, recorded, tmp_path):
+def test_a_record_of_a_large_pair_keeps_draws_of_the_last_g_as_well(pair, data, recorded, tmp_path):
     config, _, path = recorded[pair]
     run = train(config, data[pair], runs=path.parents[1] / "runs", show=None)
     last = make_generator(config)
@@ -435,10 +435,11 @@ def test_a_record_of_a_large_pair_keeps_some_draws_of_the_last_g_as_well(pair, d
         read_samples(tmp_path / path.name, "last"),
         draw_samples(with_weights(last, config), num_samples=300, noise="gaussian", seed=0, draw=TEST_DRAW),
     )
-    assert len(kept) == NUM_KEPT_OF_LAST == 40
-    largest = drawn[:40].abs().amax(dim=1, keepdim=True)
-    assert ((kept - drawn[:40]).abs() <= largest / 254 * 1.001).all()
-    assert (kept - read_samples(tmp_path / path.name)[:40]).abs().max() > 0.1 * largest.max()
+    assert len(kept) == NUM_KEPT_SAMPLES
+    drawn = drawn[:NUM_KEPT_SAMPLES]
+    largest = drawn.abs().amax(dim=1, keepdim=True)
+    assert ((kept - drawn).abs() <= largest / 254 * 1.001).all()
+    assert (kept - read_samples(tmp_path / path.name)).abs().max() > 0.1 * largest.max()
 
 
 def test_a_record_from_before_the_last_g_was_kept_says_how_to_come_by_it(recorded, tmp_path):
@@ -449,6 +450,15 @@ def test_a_record_from_before_the_last_g_was_kept_says_how_to_come_by_it(recorde
     assert len(read_samples(tmp_path / path.name, "ema")) == NUM_KEPT_SAMPLES
     with pytest.raises(ResultsError, match="from before draws of the last G were kept: its command makes it anew"):
         read_samples(tmp_path / path.name, "last")
+    for fewer, refused in (("last", False), ("ema", True)):  # of the last G fewer were kept for some time
+        some = {name: read_samples(path, name)[: 40 if name == fewer else None] for name in ("G", "ema", "last")}
+        kept = write_beside(tmp_path / path.name, "samples", pack_samples(some))
+        (tmp_path / path.name).write_bytes(encode(record | {"samples": record["samples"] | kept}))
+        if refused:
+            with pytest.raises(ResultsError, match="they are 40 draws, not 250"):
+                read_samples(tmp_path / path.name, fewer)
+        else:
+            assert len(read_samples(tmp_path / path.name, fewer)) == 40
 
 
 @pytest.mark.parametrize("pair", OTHERS)
@@ -503,7 +513,9 @@ def test_a_user_s_own_tfd_goes_through_both_stages_to_the_score_of_five_folds(tm
     table = table1_faces(tmp_path).set_index("model")
     score = record["metrics"]["G"]["test"]["authors"]
     of_row = dict(table.loc["Adversarial nets"])
-    assert of_row["ours, on TFD"] == nats(score["log_likelihood"], score["standard_error"])
+    assert of_row["ours, on TFD"].startswith(f"{nats(score['log_likelihood'], score['standard_error'])} (epoch ")
+    assert f"{len(faces.train)} faces learned; not as released: " in of_row["ours, on TFD"]
+    assert "width 0.0" in of_row["ours, on TFD"] and "num_train" not in of_row["ours, on TFD"]
     assert of_row["ours, on FER-2013"] == of_row["below real faces"] == "–"
     assert table.loc["DBN", "ours, on TFD"] == "not run: data not public"
     text = "\n".join(trace(["faces", "Adversarial nets", "ours, on TFD"], tmp_path))
@@ -514,8 +526,11 @@ def test_a_user_s_own_tfd_goes_through_both_stages_to_the_score_of_five_folds(tm
     fitted, _ = fit(settings, faces, tmp_path / "vae_TFD", runs=tmp_path / "runs", show=None)
     row = table1_faces(tmp_path).set_index("model").loc["VAE"]
     score = fitted["metrics"]["test"]["authors"]
-    assert row["ours, on TFD"] == nats(score["log_likelihood"], score["standard_error"])
+    assert row["ours, on TFD"].startswith(f"{nats(score['log_likelihood'], score['standard_error'])} (epoch ")
     assert row["ours, on FER-2013"] == "–"
+    shutil.copytree(tmp_path / "faces", tmp_path / "faces_TFD")  # where it leaves room for other faces
+    shutil.rmtree(tmp_path / "faces")
+    assert dict(table1_faces(tmp_path).set_index("model").loc["Adversarial nets"]) == of_row
     assert "vae_TFD/seed0.json" in "\n".join(trace(["faces", "VAE", "ours, on TFD"], tmp_path))
     assert torch.equal(torch.cat([faces.train, faces.valid]), torch.from_numpy(images[:40]).flatten(1))
 

@@ -223,6 +223,16 @@ def test_a_run_can_be_made_from_the_command_line(small, small_run, mnist, tmp_pa
     assert read_record(tmp_path / "again" / "mnist" / "seed0.json")["metrics"] == record["metrics"]
 
 
+def test_of_the_toronto_face_database_all_faces_are_learned_unless_told_otherwise(monkeypatch):
+    data, told = SimpleNamespace(train=range(97_000), valid=range(900)), []
+    monkeypatch.setattr("gan_repro.records.load_images", lambda pair, of_tfd: data)
+    monkeypatch.setattr("gan_repro.records.reproduce", lambda config, *_, **__: told.append(config))
+    for words in (["--tfd"], ["--tfd", "num_train=500"], []):
+        monkeypatch.setattr("sys.argv", ["records", "pair=faces_stage_2", *words])
+        main()
+    assert [(config.num_train, config.num_valid) for config in told] == [(97_000, 900), (500, 900), (25_898, 1000)]
+
+
 @pytest.mark.parametrize("name", ["nothing", "meta"])
 def test_a_device_that_is_not_there_is_named_before_anything_trains(name, monkeypatch, capsys):
     monkeypatch.setattr("sys.argv", ["records", "--device", name])

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -9,7 +10,7 @@ import pytest
 from gan_repro.baselines.fit import Fit, fit
 from gan_repro.baselines.peers import PeersConfig, score_peers
 from gan_repro.baselines.vae import VAEConfig
-from gan_repro.config import released
+from gan_repro.config import TrainingConfig, released
 from gan_repro.paths import FACE_PEERS, REAL_FACES
 from gan_repro.records import read_record, reproduce
 from gan_repro.results import encode, nats, read_results
@@ -90,7 +91,8 @@ def test_the_rows_of_the_face_pair_are_of_its_stage_2_and_cost_both_stages(with_
         assert row[BELOW] != "–" and row["between draws"] != "–"
     assert table.loc["Adversarial nets", PAPER] == "2057 ± 26"
     whole = {**record, "epochs": 22, "config": record["config"] | {"max_epochs": 22}}  # tfd_pretrain/train.yaml
-    assert "the best of 22, as many as released; not as released: width 0.002" in describe_runs([whole], "G")
+    told = describe_runs([whole], "G")
+    assert "the best of 22, as many as released, which keeps the last; not as released: width 0.002" in told
     longer = {**record, "stage_1": record["stage_1"] | {"seconds": record["stage_1"]["seconds"] + 6000}}
     before, after = (int(our_columns([run], "G")["core-minutes"]) for run in (record, longer))
     assert after - before == 100 * record["sessions"][-1]["machine"]["threads"]
@@ -122,3 +124,24 @@ def test_nets_scored_with_another_number_of_samples_are_not_compared_with_real_f
     path.write_bytes(encode(contents))
     rows = table1_faces(results).set_index("model")
     assert (rows.loc["Adversarial nets", BELOW], rows.loc["VAE", BELOW] != "–") == ("–", True)
+
+
+def test_nets_of_other_files_of_faces_are_not_compared_with_real_faces_and_this_is_said(with_nets, tmp_path):
+    results = shutil.copytree(with_nets, tmp_path / "results")
+    path = results / "faces" / "seed0.json"
+    path.write_bytes(encode(json.loads(path.read_bytes()) | {"data_md5": {"fer2013.csv": "0" * 32}}))
+    rows = table1_faces(results).set_index("model")
+    assert (rows.loc["Adversarial nets", BELOW], rows.loc["VAE", BELOW] != "–") == ("–", True)
+    told = "of other files of faces than real faces' row"
+    assert told in rows.loc["Adversarial nets", "source"] and told not in rows.loc["VAE", "source"]
+
+
+def test_runs_of_several_seeds_have_a_spread(with_nets, made_faces, tmp_path):
+    results = shutil.copytree(with_nets, tmp_path / "results")
+    config = TrainingConfig(**read_record(results / "faces" / "seed0.json")["config"])
+    reproduce(replace(config, seed=1), made_faces, results / "faces", runs=tmp_path / "runs", show=None)
+    runs = [read_record(results / "faces" / f"seed{seed}.json") for seed in (0, 1)]
+    scores = [run["metrics"]["G"]["test"]["authors"]["log_likelihood"] for run in runs]
+    rows = table1_faces(results).set_index("model")
+    assert rows.loc["Adversarial nets", "between seeds"] == f"{np.std(scores, ddof=1):.1f}"
+    assert (rows.loc["Adversarial nets", "seeds"], rows.loc["VAE", "between seeds"]) == ("2", "–")
