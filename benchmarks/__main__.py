@@ -26,6 +26,7 @@ TOPICS = (
     mnist_step.measure_one_thread,
     epoch.measure,
     parzen_protocol.measure,
+    parzen_protocol.measure_others,
     neighbours.measure,
     neighbours.measure_photographs,
     pairs.measure,

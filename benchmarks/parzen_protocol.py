@@ -11,15 +11,17 @@ from sklearn.neighbors import KernelDensity
 from torch import Tensor
 
 from benchmarks.timing import Bar, Effort, Section, interleaved, ratio
+from gan_repro.faces import NUM_FOLDS
 from gan_repro.parzen import AUTHORS_SIGMAS, choose_sigma, parzen_log_likelihood
 
 OURS, PRODUCTS, CDIST = "protocol", "its matrix products, bare", "torch.cdist"
 SKLEARN, AUTHORS = "scikit-learn's KernelDensity, scaled", "the authors' formula, scaled"
 CHUNK_SIZE = 1000  # rows of images and of samples in one product, as in parzen.py
+FOLD_VALID, FOLD_TEST = 0.0708, 0.1416  # of num_images: the faces of one of five folds of FER-2013
 
 
 def measure(effort: Effort) -> Section:
-    valid, test, samples = made_inputs(effort.num_images, effort.num_samples)
+    valid, test, samples = made_inputs(effort.num_images // 10, effort.num_images, effort.num_samples)
     rows = {
         OURS: lambda: protocol(valid, test, samples),
         PRODUCTS: lambda: bare_products(valid, test, samples),
@@ -51,6 +53,23 @@ def measure(effort: Effort) -> Section:
     )
 
 
+def measure_others(effort: Effort) -> Section:
+    """The same protocol on faces, fold by fold, and on CIFAR-10, by the names that notebooks look for."""
+    of_fold = [int(part * effort.num_images) for part in (FOLD_VALID, FOLD_TEST)]
+    folds = [made_inputs(*of_fold, effort.num_samples, 48 * 48) for _ in range(NUM_FOLDS)]
+    photographs = made_inputs(effort.num_images // 10, effort.num_images, effort.num_samples, 3 * 32 * 32)
+    rows = {
+        "faces: protocol": lambda: [protocol(*fold) for fold in folds],
+        "cifar10: protocol": lambda: protocol(*photographs),
+    }
+    return Section(
+        title=f"Parzen window of the other data sets, as above ({NUM_FOLDS} folds of faces); "
+        f"{effort.num_samples:,} samples; {effort.parzen_rounds} rounds",
+        seconds=interleaved(rows, effort.parzen_rounds),
+        reference="faces: protocol",
+    )
+
+
 def by_cdist(valid: Tensor, test: Tensor, samples: Tensor) -> None:
     """The protocol as most would write it: all distances of a chunk by torch.cdist, anew for each sigma."""
     for images, sigmas in ((valid, AUTHORS_SIGMAS), (test, AUTHORS_SIGMAS[:1])):
@@ -79,7 +98,10 @@ def bare_products(valid: Tensor, test: Tensor, samples: Tensor) -> None:
                 torch.mm(x, s.T, out=result[: len(x), : len(s)])
 
 
-def made_inputs(num_images: int, num_samples: int) -> tuple[Tensor, Tensor, Tensor]:
-    """Random pixels in place of digits: the cost does not depend on them. Validation, test, samples, each (n, 784)."""
+def made_inputs(
+    num_valid: int, num_test: int, num_samples: int, num_pixels: int = 784
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Random pixels in place of images: the cost does not depend on them. Validation, test, samples, (n, num_pixels)
+    each."""
     draw = torch.Generator().manual_seed(0)
-    return tuple(torch.rand(n, 784, generator=draw) for n in (num_images // 10, num_images, num_samples))
+    return tuple(torch.rand(n, num_pixels, generator=draw) for n in (num_valid, num_test, num_samples))
