@@ -1,0 +1,102 @@
+"""The first updates of a training: does a start come through, or is a logit soon not finite? Shown in 05_cifar10_mlp.
+
+    .venv/bin/python -m gan_repro.starts pair=cifar10_mlp seed=0
+
+writes results/starts/cifar10_mlp_seed0.json; words are fields of TrainingConfig, as of `python -m gan_repro.records`.
+"""
+
+import argparse
+import shlex
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from gan_repro import products
+from gan_repro.config import TrainingConfig, released
+from gan_repro.data import DataError
+from gan_repro.game import Game
+from gan_repro.pairs import Images
+from gan_repro.paths import RESULTS
+from gan_repro.records import load_images, not_as_released
+from gan_repro.results import ResultsError, relative, write_results
+from gan_repro.training import recipe_of
+from gan_repro.words import check_all_taken, split_words, with_fields
+
+EVERY = 10  # updates between two rows
+
+
+def first_updates(
+    config: TrainingConfig, data: Images, num_updates: int, show: Callable[[str], None] | None = print
+) -> dict[str, Any]:
+    """The first num_updates updates of a run, or as many as D's logits are finite; nothing is kept of the nets.
+
+    Returns came_through; updates, how many were done; rows, one for every tenth update and one before the first:
+    update, norm (mean L2 norm of the draws from the first minibatch's z, as D sees images) and largest_logit (of these
+    ten updates, absolute; none before the first). Raises ValueError for a stage 2, which begins with a trained stage 1.
+    """
+    if config.stage_1_epochs:
+        raise ValueError(f"{config.pair} begins with a trained stage 1: look at the start of faces_stage_1")
+    game = Game(config, data.train[: config.num_train])
+    z, rows, largest = game.noise("z", 0), [], 0.0
+
+    def look(**found: float) -> None:
+        with torch.no_grad():
+            rows.append({"update": game.step, "norm": game.G(z).norm(dim=1).mean().item()} | found)
+        if show is not None:
+            show(", ".join(f"{key} {value:.4g}" for key, value in rows[-1].items()))
+
+    look()
+    while game.step < num_updates:
+        game.update()
+        logits = game.logits[(game.step - 1) % config.steps_per_epoch]
+        if not logits.isfinite().all():
+            return {"came_through": False, "updates": game.step, "rows": rows}
+        largest = max(largest, logits.abs().max().item())
+        if game.step % EVERY == 0:
+            look(largest_logit=largest)
+            largest = 0.0
+    return {"came_through": True, "updates": game.step, "rows": rows}
+
+
+def file_of(config: TrainingConfig, plain_products: bool) -> str:
+    """The name of a start's file: its pair, its seed, and all that is not as released."""
+    other = {key: value for key, value in not_as_released(asdict(config)).items() if key not in ("pair", "seed")}
+    words = [config.pair, f"seed{config.seed}", *(f"{key}_{value}" for key, value in other.items())]
+    return "_".join([*words, *(["plain_products"] if plain_products else [])]) + ".json"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description="The first updates of a run, into results/starts/.")
+    parser.add_argument("--updates", type=int, default=400, help="how many (default: 400, an epoch of cifar10_mlp)")
+    parser.add_argument("--plain-products", action="store_true", help="torch's matrix products, not oneDNN's")
+    parser.add_argument("--results", type=Path, default=RESULTS / "starts", help="the folder to write to")
+    parser.add_argument("parameters", nargs="*", metavar="name=value", help="fields of TrainingConfig")
+    arguments = parser.parse_intermixed_args()
+    try:
+        given = split_words(arguments.parameters)
+        config = with_fields(released(pair := given.pop("pair", "mnist")), given)
+        check_all_taken(given, f"the pair {pair}", config)
+        if arguments.plain_products:
+            products.ONEDNN = None
+        data, began = load_images(config.pair), time.perf_counter()
+        found = first_updates(config, data, arguments.updates)
+        contents = {"config": asdict(config), "recipe": recipe_of(config), "data_md5": data.md5, **found}
+        contents |= {"plain_products": products.ONEDNN is None, "seconds": round(time.perf_counter() - began, 1)}
+        path = arguments.results / file_of(config, arguments.plain_products)
+        options = ["--updates", str(arguments.updates), *(["--plain-products"] * arguments.plain_products)]
+        command = ["python", "-m", "gan_repro.starts", *options, *arguments.parameters]
+        threads = f"OMP_NUM_THREADS={torch.get_num_threads()}"  # another number rounds otherwise
+        write_results(path, "start", contents, command=f"{threads} .venv/bin/{shlex.join(command)}")
+    except (ValueError, DataError, ResultsError) as error:
+        sys.exit(str(error))
+    ended = "came through" if found["came_through"] else "a logit is not finite"
+    print(f"update {found['updates']}: {ended}; written: {relative(path)}")
+
+
+if __name__ == "__main__":
+    main()
