@@ -13,6 +13,7 @@ import pandas as pd
 
 from gan_repro.config import TrainingConfig
 from gan_repro.paths import BY_NUM_SAMPLES, FACE_PEERS, ORACLES, PEERS, RESULTS
+from gan_repro.provenance import changed_since
 from gan_repro.records import not_as_released, read_record
 from gan_repro.results import ResultsError, read_results, record_paths, relative
 from gan_repro.seeds import (
@@ -126,7 +127,11 @@ def describe(path: Path) -> list[str]:
         lines += [f"  data {name}: md5 {md5}" for name, md5 in contents["data_md5"].items()]
     lines.append(f"  {'scored' if kind in ('run', 'baseline') else 'made'} by commit {by['commit']}")
     lines.append(f"  on {machine(by)}")
-    return [*lines, f"  again: {by['command']}"]
+    lines.append(f"  again: {by['command']}")
+    if kind == "run" and (changed := changed_since(contents["sessions"][-1])):
+        commit = contents["sessions"][-1]["commit"]
+        lines.append(f"  at commit {commit[:12]}: {', '.join(changed)} changed since, and now it is another run")
+    return lines
 
 
 def trained_by(record: dict[str, Any]) -> list[str]:

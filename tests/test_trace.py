@@ -12,7 +12,7 @@ from gan_repro.results import ResultsError, encode, read_results, relative
 from gan_repro.seeds import FOLDERS, OF_OTHER_PAIRS, OTHERS
 from gan_repro.table1_faces import NOT_PUBLIC
 from gan_repro.tables import TABLES
-from gan_repro.trace import LABELS, PAPER, TraceError, files, rows, trace
+from gan_repro.trace import LABELS, PAPER, TraceError, describe, files, rows, trace
 
 FILES = [f"{folder}/{path.name}" for folder in FOLDERS for path in record_paths(RESULTS / folder)]
 FILES += ["parzen/oracles.json", "parzen/by_num_samples.json", "bench.json"]
@@ -124,6 +124,15 @@ def test_a_cell_of_a_run_is_told_with_seed_parameters_commits_data_and_command()
     assert all(md5 in text for md5 in record["data_md5"].values())
     assert f"seed {record['seed']}; parameters as released" in text
     assert f"again: {record['made_by']['command']}" in text
+
+
+def test_a_run_by_code_that_has_changed_since_is_told_with_the_commit_that_has_it(monkeypatch):
+    (path,) = files("costs", "cifar10_mlp, seed 2", "hours")
+    commit = read_results(path, "run")["sessions"][-1]["commit"]
+    for changed in ([], ["game"]):
+        monkeypatch.setattr(gan_repro.trace, "changed_since", lambda session, changed=changed: changed)
+        told = [line for line in describe(path) if line.startswith(f"  at commit {commit[:12]}: game changed since")]
+        assert len(told) == len(changed)
 
 
 def test_every_cell_can_be_traced():
