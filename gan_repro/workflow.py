@@ -81,7 +81,7 @@ READS = {
     "11_deep_gsn": [ORACLES],
     "12_more_models": [ORACLES],
     "13_table1": [*OF_TABLE_1, BY_NUM_SAMPLES],
-    "14_table2": ["mnist/seed0.json"],
+    "14_table2": RECORD,
 }
 EXPERIMENTS = {  # the folders that these write to
     "03_mnist": "mnist",
