@@ -83,8 +83,8 @@ def learned_neighbours(
 
 
 def distances_table(distances: dict[str, Tensor], fresh: str) -> pd.DataFrame:
-    """Distances of several sets of images to the training set, as text: how many images, their median, the least, and
-    whether the median differs from that of fresh images, with its interval (`difference_of_medians`).
+    """Distances of several sets of images to the training set, as text: how many images, the median and the least
+    distance, and whether the median differs from that of fresh images, with its interval (`difference_of_medians`).
 
     distances: by a set's name, each (n,), as `distances_to_training_set`; fresh: the name of the set that nothing
     learned. Raises KeyError if there is no such set.
@@ -92,7 +92,8 @@ def distances_table(distances: dict[str, Tensor], fresh: str) -> pd.DataFrame:
     rows = []
     for name, of_set in distances.items():
         row = {"images": name, "how many": len(of_set)}
-        row |= {"median": f"{of_set.median():.2f}", "nearest": f"{of_set.min():.2f}", f"against {fresh}": "–"}
+        row |= {"median distance": f"{of_set.median():.2f}", "least": f"{of_set.min():.2f}"}
+        row |= {f"against {fresh}": "–"}
         if name != fresh:
             low, high = difference_of_medians(of_set, distances[fresh])
             told = "nearer" if high < 0 else "further" if low > 0 else "no difference seen"

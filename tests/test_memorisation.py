@@ -129,8 +129,8 @@ def test_the_table_of_distances_says_which_sets_lie_nearer_than_fresh_images():
     low, high = difference_of_medians(distances["near"], fresh)
     assert told["near"] == f"nearer ({low:+.2f} to {high:+.2f})"
     assert list(table["how many"]) == [300, 300, 200, 300]
-    assert table.loc["far", "nearest"] == f"{distances['far'].min():.2f}"
-    assert table.loc["far", "median"] == f"{distances['far'].median():.2f}"
+    assert table.loc["far", "least"] == f"{distances['far'].min():.2f}"
+    assert table.loc["far", "median distance"] == f"{distances['far'].median():.2f}"
     with pytest.raises(KeyError):
         distances_table(distances, "test images")
 
