@@ -113,6 +113,10 @@ class Game:
     def put(self, drawn: Tensor) -> Tensor:
         return drawn.to(self.device, non_blocking=True)  # else a GPU would have to finish its work first
 
+    def last_logits(self) -> Tensor:
+        """What D gave in the last step to a minibatch of data and one of samples, (2 m,)."""
+        return self.logits[(self.step - 1) % self.config.steps_per_epoch]
+
     def statistics(self) -> Tensor:
         """STATISTICS of the steps of this epoch, dropout on: mean probability that D gives data and G(z), and the two
         losses. (steps done, 4)"""

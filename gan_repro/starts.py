@@ -53,7 +53,7 @@ def first_updates(
     look()
     while game.step < num_updates:
         game.update()
-        logits = game.logits[(game.step - 1) % config.steps_per_epoch]
+        logits = game.last_logits()
         if not logits.isfinite().all():
             return {"came_through": False, "updates": game.step, "rows": rows}
         largest = max(largest, logits.abs().max().item())

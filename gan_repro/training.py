@@ -31,6 +31,8 @@ RECIPE = 1
 RECIPES = {"cifar10_conv": 2}  # of a pair that has its own: 2, a narrower D begins with larger weights
 
 
+LOOK_INTERVAL = 100  # steps between two looks whether D's logits are finite: an epoch of a large pair takes minutes
+
 FACTS = {"recipe", "config", "data_md5", "step", "history", "best", "seconds"}  # that every checkpoint of a run has
 
 
@@ -186,8 +188,9 @@ class Trainer:
         while game.step < (len(self.history) + 1) * per_epoch:
             game.update()
             self.seconds = seconds_before + time.perf_counter() - began
-            if interrupted:
+            if interrupted or (game.step % LOOK_INTERVAL == 0 and not game.last_logits().isfinite().all()):
                 self.check_finite()
+            if interrupted:
                 self.save()
                 raise KeyboardInterrupt(f"stopped after step {game.step}; {self.folder} holds the checkpoint")
             progress.step(game.step % per_epoch or per_epoch, self.seconds)
@@ -229,7 +232,8 @@ class Trainer:
     def check_finite(self) -> Tensor:
         """The statistics of this epoch's steps. Raises NotFiniteError if a loss among them or a weight is not finite.
 
-        Looks once an epoch: a look at every step would make a GPU wait.
+        Looks once an epoch, and where the logits of every hundredth step tell that there is something to find: a look
+        at every step would make a GPU wait.
         """
         statistics = self.game.statistics()
         bad_steps = (~statistics.isfinite().all(dim=1)).nonzero()

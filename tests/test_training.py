@@ -820,6 +820,17 @@ def test_a_number_that_is_not_finite_stops_the_run_and_names_epoch_step_and_the_
     assert state(folder) == uninterrupted(tiny)
 
 
+def test_what_is_not_finite_is_found_at_the_next_look_and_not_at_the_epoch_s_end(
+    mnist, tiny, tmp_path, calls, monkeypatch
+):
+    monkeypatch.setattr("gan_repro.training.LOOK_INTERVAL", 5)
+    done = []
+    calls += [plant_nan(15, "G"), lambda game: done.append(game.step)]
+    with pytest.raises(NotFiniteError, match=r"a loss is not finite: epoch 2, step 4 of 12\. The last good checkpoint"):
+        train(tiny, mnist, runs=tmp_path, show=None)
+    assert done[-1] == 20  # the look at step 15 came before the NaN was in a logit
+
+
 def test_a_loss_that_is_not_finite_stops_the_run_also_where_all_weights_are(mnist, tiny, tmp_path, calls):
     def lose(game):
         if game.step == 15:
