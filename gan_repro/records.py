@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from gan_repro import tfd
 from gan_repro.cifar10 import load_cifar10
-from gan_repro.config import TrainingConfig, released
+from gan_repro.config import RELEASED, TrainingConfig, released
 from gan_repro.data import DataError, load_mnist
 from gan_repro.faces import Faces
 from gan_repro.fer2013 import load_fer2013
@@ -307,11 +307,16 @@ def usable_device(text: str) -> torch.device:
 
 def main() -> None:
     """Train one run from the command line: what the command in every record calls."""
-    parser = argparse.ArgumentParser(description="Train a run of any pair into results/again/ and runs/again/.")
+    parser = argparse.ArgumentParser(
+        prog="python -m gan_repro.records",
+        description="Train a run of any pair into results/again/ and runs/again/. A run that was stopped goes on.",
+        epilog="Example: pair=cifar10_mlp width=0.05 max_epochs=5 (minutes; at full width hours, see What it costs in "
+        f"README.md). Pairs: {', '.join(RELEASED)}.",
+    )
     parser.add_argument("--experiment", help="folder of its record below results/again/; the pair's name if not given")
     parser.add_argument("--tfd", action="store_true", help="the Toronto Face Database's faces, not FER-2013's")
     parser.add_argument("--device", type=usable_device, default="cpu", help="cuda, or another that PyTorch has here")
-    parser.add_argument("parameters", nargs="*", metavar="name=value", help="fields of TrainingConfig")
+    parser.add_argument("parameters", nargs="*", metavar="name=value", help="pair, or fields of TrainingConfig")
     arguments = parser.parse_intermixed_args()  # options may stand before, between or after the parameters
     try:
         given = split_words(arguments.parameters)

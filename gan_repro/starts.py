@@ -71,7 +71,11 @@ def file_of(config: TrainingConfig, plain_products: bool) -> str:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description="The first updates of a run, into results/starts/.")
+    parser = argparse.ArgumentParser(
+        prog="python -m gan_repro.starts",
+        description="The first updates of a run, into results/starts/.",
+        epilog="Example: pair=cifar10_mlp seed=0 (minutes).",
+    )
     parser.add_argument("--updates", type=int, default=400, help="how many (default: 400, an epoch of cifar10_mlp)")
     parser.add_argument("--plain-products", action="store_true", help="torch's matrix products, not oneDNN's")
     parser.add_argument("--results", type=Path, default=RESULTS / "starts", help="the folder to write to")

@@ -178,6 +178,8 @@ def _must_be(what: str, word: str | None, known: list[str]) -> None:
 
 
 if __name__ == "__main__":
+    if {"-h", "--help"} & set(sys.argv[1:]):
+        sys.exit(print(__doc__))
     try:
         print("\n".join(trace(sys.argv[1:])))
     except (TraceError, ResultsError) as error:
