@@ -54,7 +54,7 @@ def measure(effort: Effort) -> Section:
 
 
 def measure_others(effort: Effort) -> Section:
-    """The same protocol on faces, fold by fold, and on CIFAR-10, by the names that notebooks look for."""
+    """The same protocol on faces, fold by fold, and on CIFAR-10."""
     of_fold = [int(part * effort.num_images) for part in (FOLD_VALID, FOLD_TEST)]
     folds = [made_inputs(*of_fold, effort.num_samples, 48 * 48) for _ in range(NUM_FOLDS)]
     photographs = made_inputs(effort.num_images // 10, effort.num_images, effort.num_samples, 3 * 32 * 32)

@@ -39,7 +39,8 @@ def load_fer2013(folder: Path | None = None) -> Faces:
         return _from_csv(folder)
     raise MissingData(
         f"not run: no faces in {folder}; download icml_face_data.csv (or fer2013.tar.gz, and unpack fer2013.csv) from "
-        f"{KAGGLE} into its subfolder fer2013, or set GAN_REPRO_FACES to a folder that has such a one or faces48.npz"
+        f"{KAGGLE} into its subfolder fer2013, or set GAN_REPRO_FACES to a folder that has {FACES_CSV[1]}, "
+        f"{FACES_CSV[0]} or {FACES_NPZ}"
     )
 
 

@@ -323,6 +323,8 @@ def main() -> None:
         named = set(given)
         config = with_fields(released(pair := given.pop("pair", "mnist")), given)
         check_all_taken(given, f"the pair {pair}", config)
+        if arguments.tfd and not config.pair.startswith("faces"):
+            raise ValueError(f"--tfd is for faces: the pair {config.pair} learns none; add pair=faces_stage_2")
         data = load_images(config.pair, of_tfd=arguments.tfd)
         if arguments.tfd:  # all of them; a configuration's own numbers are FER-2013's
             sizes = {"num_train": len(data.train), "num_valid": len(data.valid)}

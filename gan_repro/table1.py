@@ -61,7 +61,7 @@ def describe_runs(runs: list[Record], name: str) -> str:
     by_rule = sum(run["stopped_by"] == "patience" for run in runs)
     as_released = RELEASED[run["config"].get("pair", "mnist")].get("max_epochs")  # of the faces alone it is known
     if all(run["epochs"] == as_released for run in runs):
-        words += ", as many as released" + ("" if name == "last" else ", which keeps the last")
+        words += ", as many as released" + (" (the released files keep the last)" if name == "G" else "")
     elif by_rule in (0, len(runs)):
         words += "; stopped by the rule" if by_rule else "; not yet at the stopping rule"
     else:
@@ -169,7 +169,7 @@ def mean_score(scores: list[dict[str, Any]], grid: str = "authors") -> dict[str,
 
 def our_columns(runs: list[Record], name: str, oracle: dict[str, Any] | None = None) -> dict[str, str]:
     """Our side of a row of adversarial nets, as `run_columns`; runs in which G was lost are not in the mean, unless
-    there are no others. name: "G", or "ema" for the average of G's weights."""
+    there are no others. name: "G", "ema" for the average of G's weights, or "last" for G after the last epoch."""
     runs = learned(runs)
     columns = run_columns([run["metrics"][name] for run in runs], runs, oracle)
     return columns | {"source": describe_runs(runs, name)}

@@ -1,7 +1,8 @@
 """Table 1, second column: the paper's numbers on the Toronto Face Database, and ours on other faces.
 
 That database was never public, so nothing here is compared with the paper: FER-2013 stands in for it, with folds and
-scores as the paper has them (`scoring.scores_over_folds`). Who has it finds the records of his own runs in its column.
+scores as the paper has them (`scoring.scores_over_folds`). Who has it finds the records of his own runs in its column,
+those of results/faces_TFD/ and of folders such as results/dbn_TFD/.
 """
 
 import math
@@ -35,7 +36,7 @@ PAPER_TFD = {
     "Adversarial nets": (2057.0, 26.0),
 }
 # Of the face pair's records: their folders, by the faces, and which generator is in which row.
-FACE_FOLDERS = ("faces", "faces_TFD")
+FACE_FOLDERS = {FACES: "faces", "TFD": "faces_TFD"}
 ADVERSARIAL = (
     ("G", "Adversarial nets"),
     ("ema", "Adversarial nets, averaged G"),
@@ -62,23 +63,26 @@ def table1_faces(results: Path = RESULTS) -> pd.DataFrame:
     oracle = scores.get(REAL_FACES)
 
     def add(model: str, columns: dict[str, str], runs: list[Record], scores: list[dict[str, Any]]) -> None:
-        """A row's numbers, in the column of its faces."""
+        """A row's numbers, in the column of its faces; those of real faces beside them where they are alike."""
         if is_of_tfd(runs[0]):
             on_tfd[model] = f"{columns['ours']} ({columns['source']})"
             return
-        is_alike = oracle and num_samples_of(runs) == peers["parameters"]["num_samples"]
-        has_same_faces = oracle and runs[0]["data_md5"] == peers["data_md5"]
-        ours[model] = columns | below(scores, oracle if is_alike and has_same_faces else None)
-        if oracle and not has_same_faces:
-            ours[model]["source"] += "; of other files of faces than real faces' row"
+        differs = []
+        if oracle and num_samples_of(runs) != peers["parameters"]["num_samples"]:
+            differs.append(f"; of {num_samples_of(runs):,} samples, unlike real faces' row")
+        if oracle and runs[0]["data_md5"] != peers["data_md5"]:
+            differs.append("; of other files of faces than real faces' row")
+        columns = columns | {"source": "".join([columns["source"], *differs])}
+        ours[model] = columns | below(scores, None if differs else oracle)
 
-    for name, model in OTHERS:
-        for folder in (results / folder_of(name), results / folder_of(name, "TFD")):
-            if runs := records_of_other(folder):
+    for faces in (FACES, "TFD"):
+        for name, model in OTHERS:
+            folder = results / folder_of(name, faces)
+            if (runs := records_of_other(folder)) and is_of_tfd(runs[0]) == (faces == "TFD"):
                 columns = columns_of_other(runs) | {"seeds": count_of_seeds_of_other(folder)}
                 add(model, columns, runs, [run["metrics"]["test"] for run in runs])
-    for folder in (results / name for name in FACE_FOLDERS):
-        if runs := records(folder):
+        folder = results / FACE_FOLDERS[faces]
+        if (runs := records(folder)) and is_of_tfd(runs[0]) == (faces == "TFD"):
             for name, model in ADVERSARIAL:
                 columns = our_columns(runs, name) | {"seeds": count_of_seeds(folder)}
                 add(model, columns, runs, [run["metrics"][name]["test"] for run in learned(runs)])

@@ -28,9 +28,8 @@ from gan_repro.seeds import (
     why_not_averaged,
 )
 from gan_repro.table1 import peers
-from gan_repro.table1_faces import ADVERSARIAL, BELOW, FACE_FOLDERS, NOT_PUBLIC, ON_TFD, folder_of
+from gan_repro.table1_faces import ADVERSARIAL, BELOW, FACE_FOLDERS, FACES, NOT_PUBLIC, ON_TFD, folder_of
 from gan_repro.tables import TABLES
-from gan_repro.tfd import is_of_tfd
 from gan_repro.weights import what_is_kept
 
 LABELS = {  # the columns that tell a table's rows apart
@@ -80,11 +79,9 @@ def files(name: str, label: str, column: str, results: Path = RESULTS) -> list[P
         faces = {"faces": "TFD"} if column == ON_TFD else {}
         others = {model: results / folder_of(folder, **faces) for folder, model in OTHERS}
         of_runs = paths_of_other(others[label]) if label in others else []
-        is_net = label in {model for _, model in ADVERSARIAL}
-        if is_net:
-            of_column = [path for folder in FACE_FOLDERS for path in paths_of_column(results / folder, column)]
-            of_runs = [path for path in of_column if is_of_tfd(read_record(path)) == (column == ON_TFD)]
-        return of_runs + [results / FACE_PEERS] * (column == BELOW or not (is_net or of_runs))
+        if label in {model for _, model in ADVERSARIAL}:
+            of_runs = paths_of_column(results / FACE_FOLDERS["TFD" if column == ON_TFD else FACES], column)
+        return of_runs + [results / FACE_PEERS] * (column == BELOW or not of_runs)
     folders = (*FOLDERS, *OF_OTHER_PAIRS) if name == "costs" else FOLDERS
     listed = [path for folder in folders for path in record_paths(results / folder)]
     return [listed[list(rows(name, results)).index(label)]]
@@ -128,9 +125,8 @@ def describe(path: Path) -> list[str]:
     lines.append(f"  {'scored' if kind in ('run', 'baseline') else 'made'} by commit {by['commit']}")
     lines.append(f"  on {machine(by)}")
     lines.append(f"  again: {by['command']}")
-    if kind == "run" and (changed := changed_since(contents["sessions"][-1])):
-        commit = contents["sessions"][-1]["commit"]
-        lines.append(f"  at commit {commit[:12]}: {', '.join(changed)} changed since, and now it is another run")
+    if kind == "run":
+        lines += since(contents["sessions"][-1])
     return lines
 
 
@@ -144,6 +140,15 @@ def trained_by(record: dict[str, Any]) -> list[str]:
         if end > start:
             lines.append(f"  steps {start + 1:,} to {end:,}: commit {session['commit']}, {machine(session)}")
     return lines
+
+
+def since(session: dict[str, Any]) -> list[str]:
+    """That a command would now run other code than a run's last session, if so."""
+    other = "by the code of now the command may round or draw otherwise"
+    if "code" not in session:
+        return [f"  which code trained it was not noted in full: {other}"]
+    changed = changed_since(session)
+    return [f"  since commit {session['commit']} {', '.join(changed)} changed: {other}"] if changed else []
 
 
 def machine(session: dict[str, Any]) -> str:

@@ -123,13 +123,18 @@ def run_folder(config: TrainingConfig, data_md5: dict[str, str], runs: Path = RU
     return runs / f"{config.pair}-seed{config.seed}-{hashlib.sha256(identity.encode()).hexdigest()[:12]}"
 
 
+def check_enough(config: TrainingConfig, data: Images) -> None:
+    """Raises ValueError if a configuration wants more images than there are."""
+    for name, images in (("num_train", data.train), ("num_valid", data.valid)):
+        if getattr(config, name) > len(images):
+            raise ValueError(f"{name} is {getattr(config, name)}: there are only {len(images)} such images")
+
+
 class Trainer:
     """The state of one run and the loop over it."""
 
     def __init__(self, config: TrainingConfig, data: Images, folder: Path, device: torch.device):
-        for name, images in (("num_train", data.train), ("num_valid", data.valid)):
-            if getattr(config, name) > len(images):
-                raise ValueError(f"{name} is {getattr(config, name)}: there are only {len(images)} such images")
+        check_enough(config, data)
         self.config, self.data, self.folder, self.device = config, data, folder, device
         self.game = Game(config, data.train[: config.num_train].to(device))
         self.saved_step = 0  # those in the checkpoint
@@ -230,13 +235,14 @@ class Trainer:
         return None
 
     def check_finite(self) -> Tensor:
-        """The statistics of this epoch's steps. Raises NotFiniteError if a loss among them or a weight is not finite.
+        """The statistics of this epoch's steps. Raises NotFiniteError if a logit, loss or weight is not finite.
 
-        Looks once an epoch, and where the logits of every hundredth step tell that there is something to find: a look
-        at every step would make a GPU wait.
+        It is called after an epoch, before a checkpoint in the middle of one, and where the logits of every hundredth
+        step are not finite: to look at every step would make a GPU wait.
         """
         statistics = self.game.statistics()
-        bad_steps = (~statistics.isfinite().all(dim=1)).nonzero()
+        of_losses = statistics.isfinite().all(dim=1)
+        bad_steps = (~(of_losses & self.game.logits[: len(statistics)].isfinite().all(dim=1))).nonzero()
         bad_weights = [
             f"{name}.{key}"
             for name, net in (("G", self.game.G), ("D", self.game.D))
@@ -246,7 +252,8 @@ class Trainer:
         if len(bad_steps) == 0 and not bad_weights:
             return statistics
         first = int(bad_steps[0]) + 1 if len(bad_steps) else len(statistics)
-        what = "a loss is" if len(bad_steps) else f"the weight {bad_weights[0]} is"
+        of_steps = "a logit of D is" if of_losses.all() else "a loss is"
+        what = of_steps if len(bad_steps) else f"the weight {bad_weights[0]} is"
         where = f"epoch {len(self.history) + 1}, step {first} of {self.config.steps_per_epoch}"
         raise NotFiniteError(f"{what} not finite: {where}. {self.good_checkpoint()} A lower lr usually helps.")
 

@@ -150,7 +150,7 @@ def test_without_faces_one_sentence_says_how_to_get_them(tmp_path):
         load_fer2013(tmp_path)
     words = str(caught.value)
     assert words.startswith(f"not run: no faces in {tmp_path}; download icml_face_data.csv (or fer2013.tar.gz, ")
-    assert words.endswith("or set GAN_REPRO_FACES to a folder that has such a one or faces48.npz")
+    assert words.endswith("to a folder that has fer2013/icml_face_data.csv, fer2013/fer2013.csv or faces48.npz")
     assert "\n" not in words
 
 

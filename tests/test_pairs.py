@@ -506,9 +506,9 @@ def test_a_user_s_own_tfd_goes_through_both_stages_to_the_score_of_five_folds(tm
     scipy.io.savemat(tmp_path / "tfd" / tfd.FILE, arrays)
     faces = tfd.load_tfd(tmp_path)
     config = tiny("faces_stage_2", num_train=len(faces.train), num_valid=len(faces.valid))
-    record, _ = reproduce(config, faces, tmp_path / "faces", runs=tmp_path / "runs", show=None)
+    record, _ = reproduce(config, faces, tmp_path / "faces_TFD", runs=tmp_path / "runs", show=None)
     assert [len(score["folds"]) for score in record["metrics"]["G"]["test"].values()] == [5, 5]
-    assert record["made_by"]["command"].split()[4:7] == ["--experiment", "faces", "--tfd"]
+    assert record["made_by"]["command"].split()[4:7] == ["--experiment", "faces_TFD", "--tfd"]
     assert list(record["data_md5"]) == [tfd.FILE]
     table = table1_faces(tmp_path).set_index("model")
     score = record["metrics"]["G"]["test"]["authors"]
@@ -519,7 +519,7 @@ def test_a_user_s_own_tfd_goes_through_both_stages_to_the_score_of_five_folds(tm
     assert of_row["ours, on FER-2013"] == of_row["below real faces"] == "–"
     assert table.loc["DBN", "ours, on TFD"] == "not run: data not public"
     text = "\n".join(trace(["faces", "Adversarial nets", "ours, on TFD"], tmp_path))
-    assert "faces/seed0.json" in text and "faces_stage_2, seed 0" in text and "--tfd" in text
+    assert "faces_TFD/seed0.json" in text and "faces_stage_2, seed 0" in text and "--tfd" in text
     vae = VAEConfig(num_visible=2304, num_hidden=10, num_z=3, epochs=1, batch_size=10)
     sizes = {"num_train": len(faces.train), "num_valid": len(faces.valid), "num_samples": 20}
     settings = Fit(model="vae", model_config=vae, **sizes)
@@ -528,8 +528,7 @@ def test_a_user_s_own_tfd_goes_through_both_stages_to_the_score_of_five_folds(tm
     score = fitted["metrics"]["test"]["authors"]
     assert row["ours, on TFD"].startswith(f"{nats(score['log_likelihood'], score['standard_error'])} (epoch ")
     assert row["ours, on FER-2013"] == "–"
-    shutil.copytree(tmp_path / "faces", tmp_path / "faces_TFD")  # where it leaves room for other faces
-    shutil.rmtree(tmp_path / "faces")
+    shutil.copytree(tmp_path / "faces_TFD", tmp_path / "faces")  # where they are no faces of FER-2013
     assert dict(table1_faces(tmp_path).set_index("model").loc["Adversarial nets"]) == of_row
     assert "vae_TFD/seed0.json" in "\n".join(trace(["faces", "VAE", "ours, on TFD"], tmp_path))
     assert torch.equal(torch.cat([faces.train, faces.valid]), torch.from_numpy(images[:40]).flatten(1))

@@ -230,6 +230,9 @@ def test_of_the_toronto_face_database_all_faces_are_learned_unless_told_otherwis
     for words in (["--tfd"], ["--tfd", "num_train=500"], []):
         monkeypatch.setattr("sys.argv", ["records", "pair=faces_stage_2", *words])
         main()
+    monkeypatch.setattr("sys.argv", ["records", "--tfd"])
+    with pytest.raises(SystemExit, match="--tfd is for faces: the pair mnist learns none; add pair=faces_stage_2"):
+        main()
     assert [(config.num_train, config.num_valid) for config in told] == [(97_000, 900), (500, 900), (25_898, 1000)]
 
 

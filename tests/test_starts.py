@@ -12,6 +12,12 @@ from gan_repro.results import read_results
 from gan_repro.starts import EVERY, file_of, first_updates
 
 
+@pytest.fixture(autouse=True)
+def one_thread(monkeypatch):
+    """As in the runs of record; another number is in a file's name."""
+    monkeypatch.setattr(torch, "get_num_threads", lambda: 1)
+
+
 @pytest.fixture
 def config():
     return released("mnist", num_hidden=12, num_units=6, num_train=200, batch_size=20)
@@ -46,6 +52,28 @@ def test_a_start_ends_with_the_first_logit_that_is_not_finite(config, mnist, mon
     assert [row["update"] for row in found["rows"]] == [0, 10]
 
 
+def test_weights_that_are_not_finite_end_a_start_before_their_row_though_no_logit_has_seen_them(
+    config, mnist, monkeypatch
+):
+    update = Game.update
+
+    def breaks(game):
+        update(game)
+        if game.step == 20:
+            with torch.no_grad():
+                game.G.h1.weight[0, 0] = float("nan")
+
+    monkeypatch.setattr(Game, "update", breaks)
+    found = first_updates(config, mnist, 100, None)
+    assert (found["came_through"], found["updates"]) == (False, 20)
+    assert [row["update"] for row in found["rows"]] == [0, 10]
+
+
+def test_more_images_than_there_are_are_refused(mnist):
+    with pytest.raises(ValueError, match="num_train is 60000: there are only 50000 such images"):
+        first_updates(released("mnist", num_train=60_000), mnist, 1)
+
+
 def test_a_stage_2_is_refused(config):
     with pytest.raises(ValueError, match="faces_stage_2 begins with a trained stage 1: look at the start of"):
         first_updates(released("faces_stage_2"), None, 1)
@@ -59,14 +87,25 @@ def test_the_command_writes_a_file_named_by_what_is_not_as_released(config, mnis
     monkeypatch.setattr("sys.argv", ["starts", *options, *words])
     starts.main()
     (path,) = tmp_path.iterdir()
-    assert path.name == "mnist_seed3_num_hidden_12_num_units_6_batch_size_20_num_train_200_plain_products.json"
+    assert (
+        path.name == "mnist_seed3_num_hidden_12_num_units_6_batch_size_20_num_train_200_updates_12_plain_products.json"
+    )
     found = read_results(path, "start")
     expected = released("mnist", seed=3, num_hidden=12, num_units=6, num_train=200, batch_size=20)
     assert (found["config"], found["plain_products"], found["updates"]) == (asdict(expected), True, 12)
-    threads = f"OMP_NUM_THREADS={torch.get_num_threads()}"
-    command = f"{threads} .venv/bin/python -m gan_repro.starts --updates 12 --plain-products {' '.join(words)}"
+    command = f"OMP_NUM_THREADS=1 .venv/bin/python -m gan_repro.starts --updates 12 --plain-products {' '.join(words)}"
     assert found["made_by"]["command"] == command
-    assert file_of(released("cifar10_mlp", width=0.5), False) == "cifar10_mlp_seed0_width_0.5.json"
+    monkeypatch.setattr(products, "ONEDNN", object())
+    monkeypatch.setattr(torch, "get_num_threads", lambda: 2)
+    assert file_of(released("cifar10_mlp", width=0.5), 400) == "cifar10_mlp_seed0_width_0.5_threads_2.json"
+
+
+@pytest.mark.parametrize("number", ["0", "-3", "many"])
+def test_a_number_of_updates_below_1_is_refused(number, monkeypatch, capsys):
+    monkeypatch.setattr("sys.argv", ["starts", "--updates", number])
+    with pytest.raises(SystemExit):
+        starts.main()
+    assert f"'{number}' is no whole number above 0" in capsys.readouterr().err
 
 
 def test_a_word_that_is_no_parameter_is_named(monkeypatch):

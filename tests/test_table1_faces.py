@@ -92,7 +92,9 @@ def test_the_rows_of_the_face_pair_are_of_its_stage_2_and_cost_both_stages(with_
     assert table.loc["Adversarial nets", PAPER] == "2057 ± 26"
     whole = {**record, "epochs": 22, "config": record["config"] | {"max_epochs": 22}}  # tfd_pretrain/train.yaml
     told = describe_runs([whole], "G")
-    assert "the best of 22, as many as released, which keeps the last; not as released: width 0.002" in told
+    assert (
+        "the best of 22, as many as released (the released files keep the last); not as released: width 0.002" in told
+    )
     longer = {**record, "stage_1": record["stage_1"] | {"seconds": record["stage_1"]["seconds"] + 6000}}
     before, after = (int(our_columns([run], "G")["core-minutes"]) for run in (record, longer))
     assert after - before == 100 * record["sessions"][-1]["machine"]["threads"]
@@ -124,6 +126,7 @@ def test_nets_scored_with_another_number_of_samples_are_not_compared_with_real_f
     path.write_bytes(encode(contents))
     rows = table1_faces(results).set_index("model")
     assert (rows.loc["Adversarial nets", BELOW], rows.loc["VAE", BELOW] != "–") == ("–", True)
+    assert "; of 29 samples, unlike real faces' row" in rows.loc["Adversarial nets", "source"]
 
 
 def test_nets_of_other_files_of_faces_are_not_compared_with_real_faces_and_this_is_said(with_nets, tmp_path):

@@ -129,10 +129,12 @@ def test_a_cell_of_a_run_is_told_with_seed_parameters_commits_data_and_command()
 def test_a_run_by_code_that_has_changed_since_is_told_with_the_commit_that_has_it(monkeypatch):
     (path,) = files("costs", "cifar10_mlp, seed 2", "hours")
     commit = read_results(path, "run")["sessions"][-1]["commit"]
-    for changed in ([], ["game"]):
+    other = "by the code of now the command may round or draw otherwise"
+    for changed, told in (([], []), (["game"], [f"  since commit {commit} game changed: {other}"])):
         monkeypatch.setattr(gan_repro.trace, "changed_since", lambda session, changed=changed: changed)
-        told = [line for line in describe(path) if line.startswith(f"  at commit {commit[:12]}: game changed since")]
-        assert len(told) == len(changed)
+        assert [line for line in describe(path) if other in line] == told
+    (path, *_) = files("seeds", "1.00004, 0", "G")
+    assert f"  which code trained it was not noted in full: {other}" in describe(path)
 
 
 def test_every_cell_can_be_traced():

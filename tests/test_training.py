@@ -831,6 +831,16 @@ def test_what_is_not_finite_is_found_at_the_next_look_and_not_at_the_epoch_s_end
     assert done[-1] == 20  # the look at step 15 came before the NaN was in a logit
 
 
+def test_a_logit_that_is_not_finite_stops_the_run_also_where_its_loss_is(mnist, tiny, tmp_path, calls):
+    def lose(game):
+        if game.step == 15:
+            game.logits[2, 0] = float("inf")  # of data: D is sure, and its loss is 0
+
+    calls.append(lose)
+    with pytest.raises(NotFiniteError, match=r"a logit of D is not finite: epoch 2, step 3 of 12\. "):
+        train(tiny, mnist, runs=tmp_path, show=None)
+
+
 def test_a_loss_that_is_not_finite_stops_the_run_also_where_all_weights_are(mnist, tiny, tmp_path, calls):
     def lose(game):
         if game.step == 15:
