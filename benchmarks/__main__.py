@@ -19,6 +19,7 @@ from benchmarks.timing import QUICK, Effort
 from gan_repro.paths import RESULTS
 from gan_repro.provenance import machine
 from gan_repro.results import relative
+from gan_repro.words import positive
 
 OF_RECORD = "GLIBC_TUNABLES=glibc.malloc.hugetlb=1 .venv/bin/python -m benchmarks --record"
 TOPICS = (
@@ -55,12 +56,6 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     if options.json is None:
         options.json = (RESULTS if options.record else RESULTS / "quick") / "bench.json"
     return options
-
-
-def positive(text: str) -> int:
-    if not text.isdecimal() or int(text) == 0:
-        raise argparse.ArgumentTypeError(f"must be a whole number above 0, got {text!r}")
-    return int(text)
 
 
 def run(effort: Effort, path: Path, *, of_record: bool = False) -> None:

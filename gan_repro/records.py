@@ -296,6 +296,14 @@ def load_images(pair: str, *, of_tfd: bool = False) -> Images:
     return load_cifar10() if pair.startswith("cifar10") else load_mnist()
 
 
+def config_of(words: list[str]) -> TrainingConfig:
+    """The released configuration of a pair, changed as the words of a command line say. Raises ValueError."""
+    given = split_words(words)
+    config = with_fields(released(pair := given.pop("pair", "mnist")), given)
+    check_all_taken(given, f"the pair {pair}", config)
+    return config
+
+
 def usable_device(text: str) -> torch.device:
     """The device of that name. Raises argparse.ArgumentTypeError where PyTorch cannot use it on this machine."""
     try:
@@ -319,10 +327,7 @@ def main() -> None:
     parser.add_argument("parameters", nargs="*", metavar="name=value", help="pair, or fields of TrainingConfig")
     arguments = parser.parse_intermixed_args()  # options may stand before, between or after the parameters
     try:
-        given = split_words(arguments.parameters)
-        named = set(given)
-        config = with_fields(released(pair := given.pop("pair", "mnist")), given)
-        check_all_taken(given, f"the pair {pair}", config)
+        config, named = config_of(arguments.parameters), split_words(arguments.parameters)
         if arguments.tfd and not config.pair.startswith("faces"):
             raise ValueError(f"--tfd is for faces: the pair {config.pair} learns none; add pair=faces_stage_2")
         data = load_images(config.pair, of_tfd=arguments.tfd)

@@ -18,15 +18,15 @@ from typing import Any
 import torch
 
 from gan_repro import products
-from gan_repro.config import TrainingConfig, released
+from gan_repro.config import TrainingConfig
 from gan_repro.data import DataError
 from gan_repro.game import Game
 from gan_repro.pairs import Images
 from gan_repro.paths import RESULTS
-from gan_repro.records import load_images, not_as_released
+from gan_repro.records import config_of, load_images, not_as_released
 from gan_repro.results import ResultsError, relative, write_results
 from gan_repro.training import check_enough, recipe_of
-from gan_repro.words import check_all_taken, split_words, with_fields
+from gan_repro.words import positive
 
 EVERY = 10  # updates between two rows
 NUM_UPDATES = 400  # an epoch of cifar10_mlp
@@ -82,13 +82,6 @@ def file_of(config: TrainingConfig, num_updates: int) -> str:
     return "_".join(words) + ".json"
 
 
-def positive(text: str) -> int:
-    """A whole number above 0. Raises argparse.ArgumentTypeError."""
-    if not text.isdecimal() or int(text) == 0:
-        raise argparse.ArgumentTypeError(f"{text!r} is no whole number above 0")
-    return int(text)
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(
         prog="python -m gan_repro.starts",
@@ -101,9 +94,7 @@ def main() -> None:
     parser.add_argument("parameters", nargs="*", metavar="name=value", help="fields of TrainingConfig")
     arguments = parser.parse_intermixed_args()
     try:
-        given = split_words(arguments.parameters)
-        config = with_fields(released(pair := given.pop("pair", "mnist")), given)
-        check_all_taken(given, f"the pair {pair}", config)
+        config = config_of(arguments.parameters)
         if arguments.plain_products:
             products.ONEDNN = None
         data, began = load_images(config.pair), time.perf_counter()

@@ -1,5 +1,6 @@
 """Parameters from the words of a command line, such as lr=0.1."""
 
+import argparse
 from dataclasses import fields, replace
 from typing import Any
 
@@ -20,6 +21,13 @@ def split_words(words: list[str]) -> dict[str, str]:
     if len(given) < len(words):
         raise ValueError("a parameter is given twice")
     return given
+
+
+def positive(text: str) -> int:
+    """A whole number above 0, for an option. Raises argparse.ArgumentTypeError."""
+    if not text.isdecimal() or int(text) == 0:
+        raise argparse.ArgumentTypeError(f"must be a whole number above 0, got {text!r}")
+    return int(text)
 
 
 def with_fields(config: Any, given: dict[str, str], fixed: frozenset[str] = frozenset()) -> Any:

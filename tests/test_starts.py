@@ -105,7 +105,7 @@ def test_a_number_of_updates_below_1_is_refused(number, monkeypatch, capsys):
     monkeypatch.setattr("sys.argv", ["starts", "--updates", number])
     with pytest.raises(SystemExit):
         starts.main()
-    assert f"'{number}' is no whole number above 0" in capsys.readouterr().err
+    assert f"must be a whole number above 0, got '{number}'" in capsys.readouterr().err
 
 
 def test_a_word_that_is_no_parameter_is_named(monkeypatch):
