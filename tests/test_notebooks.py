@@ -157,7 +157,9 @@ PLACES = {"experiment", "results_dir", "runs_dir", "overwrite"}
 def test_the_committed_record_is_of_the_run_that_a_notebook_shows_at_its_defaults(name, pair):
     known = papermill.inspect_notebook(NOTEBOOKS / f"{name}.ipynb")
     defaults = {key: ast.literal_eval(parameter["default"]) for key, parameter in known.items()}
-    config = released(pair, **{key: value for key, value in defaults.items() if key in FIELDS})
+    all_faces = {"num_train": 0}  # 04's word for as many as the released configuration has
+    shown = {key: value for key, value in defaults.items() if key in FIELDS and (key, value) not in all_faces.items()}
+    config = released(pair, **shown)
     assert config.seed == SEED_OF_RECORD.get(name, 0)
     assert is_record_of(read_record(RESULTS / defaults["experiment"] / f"seed{config.seed}.json"), config, MD5[pair])
     if pair == "faces_stage_2":
@@ -168,9 +170,9 @@ def test_the_committed_record_is_of_the_run_that_a_notebook_shows_at_its_default
 
 @pytest.mark.parametrize("name", TRAINS)
 def test_every_parameter_of_a_training_reaches_its_configuration(name):
-    (setup,) = [cell.source for cell in code_cells(name) if cell.id == "setup"]
+    (made,) = [cell.source for cell in code_cells(name) if re.search(r"^config = ", cell.source, re.MULTILINE)]
     for key in FIELDS.intersection(papermill.inspect_notebook(NOTEBOOKS / f"{name}.ipynb")):
-        assert re.search(rf"\b{key}={key}\b", setup), key
+        assert re.search(rf"\b{key}={key}\b", made), key
 
 
 @pytest.mark.parametrize("name", NAMES)
