@@ -100,6 +100,19 @@ def plot_curves(
     return ax
 
 
+def plot_distances(ax: Axes, distances: dict[str, Tensor], roles: Sequence[str], *, nearest: str) -> Axes:
+    """Which share of each set of images lies within a distance of its nearest training image.
+
+    distances: by a set's name, each (n,), as `memorisation.distances_to_training_set`; roles: keys of COLOURS, one for
+    each set; nearest: what the nearest is called on the axis.
+    """
+    for (label, of_set), role in zip(distances.items(), roles, strict=True):
+        ax.ecdf(of_set.numpy(), label=label, color=COLOURS[role], linestyle=LINES[role], linewidth=2)
+    ax.set(xlabel=f"L2 distance to the nearest {nearest}", ylabel="share within it", xlim=(0, None))
+    ax.legend()
+    return ax
+
+
 def plot_training(record: dict[str, Any], axes: Sequence[Axes]) -> Sequence[Axes]:
     """A record's history: what D gives to data and to samples on axes[0], the validation scores on axes[1]."""
     history = record["history"]

@@ -10,7 +10,7 @@ import torch
 from gan_repro.cifar10 import as_shown
 from gan_repro.contrast import global_contrast_normalize
 from gan_repro.data import to_unit
-from gan_repro.figures import COLOURS, figure_2, image_grid, plot_training
+from gan_repro.figures import COLOURS, figure_2, image_grid, plot_distances, plot_training
 
 
 @pytest.fixture
@@ -78,3 +78,16 @@ def test_colours_of_the_players_differ_in_grey():
     grey = {name: plt.matplotlib.colors.to_rgb(c) @ np.array([0.299, 0.587, 0.114]) for name, c in COLOURS.items()}
     assert abs(grey["p_data"] - grey["p_g"]) > 0.1
     assert abs(grey["p_g"] - grey["average"]) > 0.03  # and their lines differ besides
+
+
+def test_distances_are_shown_as_shares_of_each_set_in_the_colour_of_its_role(ax):
+    distances = {"test images": torch.tensor([1.0, 2.0, 3.0, 4.0]), "samples": torch.tensor([2.5, 2.5])}
+    plot_distances(ax, distances, ["p_data", "p_g"], nearest="training face")
+    test_images, samples = ax.get_lines()
+    assert (test_images.get_label(), test_images.get_color()) == ("test images", COLOURS["p_data"])
+    assert samples.get_color() == COLOURS["p_g"]
+    assert dict(zip(*test_images.get_data(), strict=True))[2.0] == 0.5  # two of four lie within 2
+    assert ax.get_xlabel() == "L2 distance to the nearest training face"
+    assert ax.get_xlim()[0] == 0
+    with pytest.raises(ValueError, match="shorter"):
+        plot_distances(ax, distances, ["p_data"], nearest="training face")
