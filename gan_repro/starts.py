@@ -102,7 +102,8 @@ def main() -> None:
         contents = {"config": asdict(config), "recipe": recipe_of(config), "data_md5": data.md5, **found}
         contents |= {"plain_products": products.ONEDNN is None, "seconds": round(time.perf_counter() - began, 1)}
         path = arguments.results / file_of(config, arguments.updates)
-        options = ["--updates", str(arguments.updates), *(["--plain-products"] * arguments.plain_products)]
+        options = ["--updates", str(arguments.updates)] if arguments.updates != NUM_UPDATES else []
+        options += ["--plain-products"] if arguments.plain_products else []
         command = ["python", "-m", "gan_repro.starts", *options, *arguments.parameters]
         threads = f"OMP_NUM_THREADS={torch.get_num_threads()}"  # another number rounds otherwise
         write_results(path, "start", contents, command=f"{threads} .venv/bin/{shlex.join(command)}")
