@@ -106,7 +106,7 @@ def neighbours_table(
     sets: dict[str, Tensor], learned: Tensor, held_out: Tensor, *, see: Callable[[Tensor], Tensor] = to_unit
 ) -> pd.DataFrame:
     """`learned_neighbours` of several sets of images, in percent of each, as text: the share, what chance makes of it,
-    and the share of copies among the images from which on they would stand above that.
+    and the share of copies among the images from which on they would stand above that, or "never".
 
     sets: by their names, each (n, d); learned, held_out and see as there.
     """
@@ -116,5 +116,6 @@ def neighbours_table(
         found = learned_neighbours(images, learned, held_out, see=see)
         row = {"images": name, "how many": len(images), "nearest to a learned one": f"{100 * found.share:.0f} %"}
         row["by chance"] = f"{100 * found.low:.0f} to {100 * found.high:.0f} %"
-        rows.append(row | {"copies noticed from": f"{100 * found.least_copies(expected):.0f} %"})
+        noticed = f"{100 * found.least_copies(expected):.0f} %" if found.high < 1 else "never"  # no share is above 1
+        rows.append(row | {"copies noticed from": noticed})
     return pd.DataFrame(rows)

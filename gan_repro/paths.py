@@ -9,6 +9,12 @@ ORACLES, BY_NUM_SAMPLES = "parzen/oracles.json", "parzen/by_num_samples.json"  #
 PEERS = "peers/MNIST.json"  # likewise, by 12: the scores of models without a net
 FACE_PEERS = "peers/FER-2013.json"  # likewise, by gan_repro/baselines/peers.py
 REAL_FACES = "Real faces"  # in it, the score of training faces as if they were samples
+STARTS = [  # likewise, by gan_repro/starts.py: full width, then half
+    *(f"starts/cifar10_mlp_seed{seed}.json" for seed in (0, 1, 2)),
+    "starts/cifar10_mlp_seed2_step_two_pass_plain_products.json",
+    "starts/cifar10_mlp_seed3.json",
+    *(f"starts/cifar10_mlp_seed{seed}_width_0.5.json" for seed in (0, 2)),
+]
 WEIGHTS, SAMPLES = ".safetensors", ".safetensors.xz"  # the endings of what lies beside a record
 RUNS = ROOT / "runs"  # checkpoints of unfinished and of the reader's own runs: not kept
 

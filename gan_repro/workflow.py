@@ -16,7 +16,7 @@ import yaml
 
 from gan_repro.config import TrainingConfig, released
 from gan_repro.dependencies import code_cells
-from gan_repro.paths import BY_NUM_SAMPLES, FACE_PEERS, ORACLES, PEERS, ROOT, SAMPLES, WEIGHTS, has_faces
+from gan_repro.paths import BY_NUM_SAMPLES, FACE_PEERS, ORACLES, PEERS, ROOT, SAMPLES, STARTS, WEIGHTS, has_faces
 
 NOTEBOOKS = ROOT / "notebooks"
 
@@ -92,16 +92,11 @@ EXPERIMENTS = {  # the folders that these write to
     "10_stacked_cae": "stacked_cae",
     "11_deep_gsn": "deep_gsn",
 }
-STARTS = [
-    *(f"seed{seed}" for seed in range(4)),
-    "seed2_step_two_pass_plain_products",
-    *(f"seed{seed}_width_0.5" for seed in (0, 2)),
-]
 # From the repository root, whatever the settings: no workflow makes these.
 READS_OF_RECORD = {
     "03_mnist": [f"results/{ORACLES}", f"results/{BY_NUM_SAMPLES}"],
     "04_faces": [f"results/{FACE_PEERS}", "results/bench.json"],
-    "05_cifar10_mlp": ["results/bench.json", *(f"results/starts/cifar10_mlp_{start}.json" for start in STARTS)],
+    "05_cifar10_mlp": ["results/bench.json", *(f"results/{file}" for file in STARTS)],
     "06_cifar10_conv": ["results/bench.json"],
     "08_parzen_window": [
         *(f"results/{file}" for model in ("dbn", "stacked_cae", "deep_gsn") for file in records_of(model, range(3))),

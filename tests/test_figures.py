@@ -10,7 +10,7 @@ import torch
 from gan_repro.cifar10 import as_shown
 from gan_repro.contrast import global_contrast_normalize
 from gan_repro.data import to_unit
-from gan_repro.figures import COLOURS, figure_2, image_grid, plot_distances, plot_training
+from gan_repro.figures import COLOURS, LINES, figure_2, image_grid, plot_distances, plot_training
 
 
 @pytest.fixture
@@ -85,8 +85,10 @@ def test_distances_are_shown_as_shares_of_each_set_in_the_colour_of_its_role(ax)
     plot_distances(ax, distances, ["p_data", "p_g"], nearest="training face")
     test_images, samples = ax.get_lines()
     assert (test_images.get_label(), test_images.get_color()) == ("test images", COLOURS["p_data"])
-    assert samples.get_color() == COLOURS["p_g"]
+    assert (samples.get_color(), samples.get_linestyle()) == (COLOURS["p_g"], LINES["p_g"])
+    assert [text.get_text() for text in ax.get_legend().get_texts()] == list(distances)
     assert dict(zip(*test_images.get_data(), strict=True))[2.0] == 0.5  # two of four lie within 2
+    assert ax.get_ylabel() == "share within it"
     assert ax.get_xlabel() == "L2 distance to the nearest training face"
     assert ax.get_xlim()[0] == 0
     with pytest.raises(ValueError, match="shorter"):

@@ -138,7 +138,9 @@ def test_the_table_of_distances_says_which_sets_lie_nearer_than_fresh_images():
 def test_the_table_of_neighbours_gives_each_set_s_share_and_what_chance_makes_of_it(real):
     learned, held_out, fresh = real
     sets = {"copies": to_unit(learned[:250]), "fresh": to_unit(fresh)}
-    table = neighbours_table(sets, learned, held_out).set_index("images")
+    alike = {"all alike": to_unit(learned[:1]).expand(250, -1)}  # whose one neighbour is learned, or is not
+    table = neighbours_table(sets | alike, learned, held_out).set_index("images")
+    assert tuple(table.loc["all alike"])[1:] == ("100 %", "0 to 100 %", "never")
     for name, images in sets.items():
         found = learned_neighbours(images, learned, held_out)
         assert table.loc[name, "nearest to a learned one"] == f"{100 * found.share:.0f} %"

@@ -6,8 +6,9 @@ import pytest
 import torch
 
 from gan_repro import products, starts
-from gan_repro.config import released
+from gan_repro.config import TrainingConfig, released
 from gan_repro.game import Game
+from gan_repro.paths import RESULTS, STARTS
 from gan_repro.results import read_results
 from gan_repro.starts import EVERY, file_of, first_updates
 
@@ -95,6 +96,11 @@ def test_the_command_writes_a_file_named_by_what_is_not_as_released(config, mnis
     assert (found["config"], found["plain_products"], found["updates"]) == (asdict(expected), True, 12)
     command = f"OMP_NUM_THREADS=1 .venv/bin/python -m gan_repro.starts --updates 12 --plain-products {' '.join(words)}"
     assert found["made_by"]["command"] == command
+    monkeypatch.setattr(starts, "NUM_UPDATES", 12)  # which the command then need not say
+    starts.main()
+    found = read_results(path.with_name(path.name.replace("_updates_12", "")), "start")
+    assert found["made_by"]["command"] == command.replace("--updates 12 ", "")
+    monkeypatch.setattr(starts, "NUM_UPDATES", 400)
     monkeypatch.setattr(products, "ONEDNN", object())
     monkeypatch.setattr(torch, "get_num_threads", lambda: 2)
     assert file_of(released("cifar10_mlp", width=0.5), 400) == "cifar10_mlp_seed0_width_0.5_threads_2.json"
@@ -112,3 +118,11 @@ def test_a_word_that_is_no_parameter_is_named(monkeypatch):
     monkeypatch.setattr("sys.argv", ["starts", "pair=cifar10_mlp", "sed=1"])
     with pytest.raises(SystemExit, match="the pair cifar10_mlp has no parameter sed"):
         starts.main()
+
+
+def test_the_starts_that_05_shows_are_those_that_were_tried():
+    assert sorted(f"starts/{path.name}" for path in (RESULTS / "starts").iterdir()) == sorted(STARTS)
+    for file in STARTS:
+        found = read_results(RESULTS / file, "start")
+        assert file_of(TrainingConfig(**found["config"]), 400).removesuffix(".json") in file
+        assert found["made_by"]["machine"]["threads"] == 1
