@@ -70,7 +70,7 @@ test: lint data cifar10  ## ruff, unit tests, notebooks: stored outputs compared
 notebooks: data cifar10  ## run all notebooks at their defaults in place: what is committed (returns the runs of record)
 	$(BIN)/python -m gan_repro.notebooks
 
-tables: setup  ## write the tables in README.md anew from results/
+tables: setup  ## write the tables in README.md and docs/speed.md anew from results/
 	$(BIN)/python -m gan_repro.tables
 
 lock:  ## pin all dependencies anew (needs uv)

@@ -1,5 +1,5 @@
-"""The tables of README.md from the files in results/, and its figure from 03_mnist. `python -m gan_repro.tables` writes
-them."""
+"""The tables of README.md and docs/speed.md from the files in results/, and the figure of the first from 03_mnist.
+`python -m gan_repro.tables` writes them."""
 
 import base64
 import json
@@ -145,10 +145,11 @@ def between_markers(text: str, name: str, content: str) -> str:
     return pattern.sub(lambda match: f"{match[1]}{content}\n{match[2]}", text)
 
 
-def readme(text: str) -> str:
-    """README.md's text with its generated parts made anew."""
-    for name, table in (IN_SHORT | TABLES).items():
-        text = between_markers(text, name, markdown(table()))
+def page(name: str) -> str:
+    """The text of a page, a key of PAGES, with its tables made anew."""
+    text = (ROOT / name).read_text()
+    for marker in PAGES[name]:
+        text = between_markers(text, marker, markdown((IN_SHORT | TABLES)[marker]()))
     return text
 
 
@@ -162,7 +163,7 @@ def stored_figure(notebook: Path, cell_id: str) -> bytes:
 
 
 FIGURE = ROOT / "docs" / "figure_2a.png"  # of README.md: what 03_mnist shows
-# The tables of README.md by their markers there; each takes a results folder.
+# The tables by their markers in the pages; each takes a results folder.
 TABLES = {
     "table 1": table1,
     "faces": table1_faces,
@@ -173,18 +174,22 @@ TABLES = {
     "memory": memory,
 }
 IN_SHORT = {"headline": headline, "reasons": reasons}  # what README.md has of table 1 before the whole
+PAGES = {
+    "README.md": [*IN_SHORT, "table 1", "faces", "seeds", "samples", "costs"],
+    "docs/speed.md": ["speed", "memory"],
+}
 
 
 def main() -> None:
-    """Both are made before either is written, so that a table or figure that cannot be made changes nothing."""
-    path = ROOT / "README.md"
+    """All are made before any is written, so that a table or figure that cannot be made changes nothing."""
     try:
-        text, figure = readme(path.read_text()), stored_figure(ROOT / "notebooks" / "03_mnist.ipynb", "figure-2a")
-        write_atomically(FIGURE, figure)
-        write_atomically(path, text)
+        texts = {name: page(name) for name in PAGES}
+        write_atomically(FIGURE, stored_figure(ROOT / "notebooks" / "03_mnist.ipynb", "figure-2a"))
+        for name, text in texts.items():
+            write_atomically(ROOT / name, text)
     except (ResultsError, ValueError, OSError) as error:
         sys.exit(str(error))
-    sys.stdout.write("README.md: tables written from results/, its figure from 03_mnist\n")
+    sys.stdout.write(f"{', '.join(PAGES)}: tables written from results/; the figure of the first from 03_mnist\n")
 
 
 if __name__ == "__main__":

@@ -1,4 +1,5 @@
-"""`python -m gan_repro.trace "table 1" "Adversarial nets" ours`: where a number in README.md comes from.
+"""`python -m gan_repro.trace "table 1" "Adversarial nets" ours`: where a number in README.md or docs/speed.md comes
+from.
 
 Names the results files behind one cell of one table, with parameters, seed, commits, machine and the command that makes
 each again. With fewer words it lists what there is to ask for: tables, then rows, then columns.
@@ -170,7 +171,7 @@ def trace(words: Sequence[str], results: Path = RESULTS) -> list[str]:
     for path in behind:
         lines += ["", *describe(path)]
     if behind:
-        return [*lines, "", "From these files into README.md: make tables"]
+        return [*lines, "", "From these files into the page: make tables"]
     if column in PAPER:
         return [*lines, f"Table 1 of Goodfellow et al. (2014), as printed there: {PAPER[column]}"]
     return [*lines, "No number of ours: a name, words of ours, or a dash where there is nothing to compare."]

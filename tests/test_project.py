@@ -8,7 +8,7 @@ import yaml
 from packaging.requirements import Requirement
 
 from gan_repro.paths import ROOT
-from gan_repro.tables import FIGURE, readme, stored_figure
+from gan_repro.tables import FIGURE, IN_SHORT, PAGES, TABLES, page, stored_figure
 
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 
@@ -18,11 +18,12 @@ def locked() -> dict[str, Requirement]:
     return {r.name.lower(): r for r in map(Requirement, lines)}
 
 
-def test_readme_tables_are_those_of_the_results():
-    text = (ROOT / "README.md").read_text()
-    assert readme(text) == text, "run `make tables`"
+def test_every_table_stands_on_a_page_and_is_that_of_the_results():
+    assert sorted(name for names in PAGES.values() for name in names) == sorted(IN_SHORT | TABLES)
+    for name in PAGES:
+        assert page(name) == (ROOT / name).read_text(), "run `make tables`"
     assert FIGURE.read_bytes() == stored_figure(ROOT / "notebooks/03_mnist.ipynb", "figure-2a"), "run `make tables`"
-    assert f"]({FIGURE.relative_to(ROOT).as_posix()})" in text
+    assert f"]({FIGURE.relative_to(ROOT).as_posix()})" in (ROOT / "README.md").read_text()
 
 
 def test_the_lock_pins_every_dependency_exactly_and_within_the_project_s_bounds():
@@ -96,8 +97,8 @@ FACTS = {
 
 def prose() -> dict[str, str]:
     """What is written by hand: README.md without its generated tables, docs/, and the text cells of the notebooks."""
-    readme_text = re.sub(r"(?s)<!-- (.*?) -->.*?<!-- end \1 -->", "", (ROOT / "README.md").read_text())
-    texts = {"README.md": readme_text} | {path.name: path.read_text() for path in (ROOT / "docs").glob("*.md")}
+    pages = [ROOT / "README.md", *(ROOT / "docs").glob("*.md")]
+    texts = {path.name: re.sub(r"(?s)<!-- (.*?) -->.*?<!-- end \1 -->", "", path.read_text()) for path in pages}
     for path in sorted((ROOT / "notebooks").glob("*.ipynb")):
         cells = nbformat.read(path, as_version=4).cells
         texts |= {f"{path.stem}, cell {cell.id}": cell.source for cell in cells if cell.cell_type == "markdown"}
