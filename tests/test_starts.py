@@ -120,9 +120,10 @@ def test_a_word_that_is_no_parameter_is_named(monkeypatch):
         starts.main()
 
 
-def test_the_starts_that_05_shows_are_those_that_were_tried():
+def test_the_starts_that_05_shows_are_those_that_were_tried(monkeypatch):
     assert sorted(f"starts/{path.name}" for path in (RESULTS / "starts").iterdir()) == sorted(STARTS)
     for file in STARTS:
         found = read_results(RESULTS / file, "start")
-        assert file_of(TrainingConfig(**found["config"]), 400).removesuffix(".json") in file
+        monkeypatch.setattr(products, "ONEDNN", None if found["plain_products"] else object())
+        assert f"starts/{file_of(TrainingConfig(**found['config']), 400)}" == file
         assert found["made_by"]["machine"]["threads"] == 1
