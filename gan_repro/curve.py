@@ -5,6 +5,8 @@ The other models of Table 1 learn pixels in [0, 1], so a point of the plane is g
 its coordinates, a bump where the coordinate lies. G, whose outputs can be any numbers, learns the coordinates.
 """
 
+from itertools import pairwise
+
 import torch
 from torch import Tensor, nn
 
@@ -46,28 +48,50 @@ def from_pixels(pixels: Tensor) -> Tensor:
     return (bump * CENTRES).sum(dim=-1) / bump.sum(dim=-1)
 
 
-def train_adversarial_nets(data: Tensor, rng: torch.Generator, *, num_steps: int) -> nn.Module:
-    """G of two small nets trained by Algorithm 1 with k = 1 and the non-saturating loss; learning rates fall to 0.
+class SmallNets(nn.Module):
+    """num_nets nets of one shape side by side, each with weights of its own: (num_nets, m, in) -> (num_nets, m, out).
 
-    data: points of the plane, (n, 2). Returns G, which maps z from N(0, 1), (m, 1), to points, (m, 2).
+    One product of each layer serves all: five take a sixth of the time of one after the other, since these nets are
+    so small that calls cost more than numbers. Two hidden layers of 64 tanh units, nn.Linear's initial weights.
     """
-    batch_size, hidden = 100, 64
+
+    def __init__(self, num_nets: int, in_features: int, out_features: int):
+        super().__init__()
+        sizes = in_features, 64, 64, out_features
+        layers = [[nn.Linear(*shape) for shape in pairwise(sizes)] for _ in range(num_nets)]
+        by_depth = list(zip(*layers, strict=True))
+        self.weights = nn.ParameterList(torch.stack([of.weight.detach().T for of in same]) for same in by_depth)
+        self.biases = nn.ParameterList(torch.stack([of.bias.detach()[None] for of in same]) for same in by_depth)
+
+    def forward(self, x: Tensor) -> Tensor:
+        *hidden, last = zip(self.weights, self.biases, strict=True)
+        for weight, bias in hidden:
+            x = torch.baddbmm(bias, x, weight).tanh()
+        return torch.baddbmm(last[1], x, last[0])
+
+
+def train_adversarial_nets(data: Tensor, rng: torch.Generator, *, num_steps: int, num_nets: int) -> SmallNets:
+    """G of num_nets pairs trained by Algorithm 1 with k = 1 and the non-saturating loss; learning rates fall to 0.
+
+    data: points of the plane, (n, 2). The trainings differ in their random numbers alone. Returns G, which maps z from
+    N(0, 1), (num_nets, m, 1), to points, (num_nets, m, 2).
+    """
+    batch_size = 100
     with torch.random.fork_rng(devices=[]):  # nn.Linear draws its weights from the global generator
         torch.manual_seed(int(torch.randint(2**31, (1,), generator=rng)))
-        G, D = (
-            nn.Sequential(nn.Linear(i, hidden), nn.Tanh(), nn.Linear(hidden, hidden), nn.Tanh(), nn.Linear(hidden, o))
-            for i, o in ((1, 2), (2, 1))
-        )
-    of_D, of_G = (torch.optim.Adam(net.parameters(), lr=lr, betas=(0.0, 0.99)) for net, lr in ((D, 0.004), (G, 0.001)))
+        G, D = SmallNets(num_nets, 1, 2), SmallNets(num_nets, 2, 1)
+    of_D, of_G = (
+        torch.optim.Adam(net.parameters(), lr=lr, betas=(0.0, 0.99), fused=True) for net, lr in ((D, 0.004), (G, 0.001))
+    )
     falling = [torch.optim.lr_scheduler.LinearLR(of, 1.0, 0.0, num_steps) for of in (of_D, of_G)]
     for _ in range(num_steps):
-        x = data[torch.randint(len(data), (batch_size,), generator=rng)]
-        fake = G(torch.randn(batch_size, 1, generator=rng)).detach()
+        x = data[torch.randint(len(data), (num_nets, batch_size), generator=rng)]
+        fake = G(torch.randn(num_nets, batch_size, 1, generator=rng)).detach()
         of_D.zero_grad()
-        discriminator_loss(D(x), D(fake)).backward()
+        (num_nets * discriminator_loss(D(x), D(fake))).backward()  # a loss is a mean over nets too; each needs its own
         of_D.step()
         of_G.zero_grad()
-        generator_loss_nonsaturating(D(G(torch.randn(batch_size, 1, generator=rng)))).backward()
+        (num_nets * generator_loss_nonsaturating(D(G(torch.randn(num_nets, batch_size, 1, generator=rng))))).backward()
         of_G.step()
         for schedule in falling:
             schedule.step()
@@ -76,8 +100,8 @@ def train_adversarial_nets(data: Tensor, rng: torch.Generator, *, num_steps: int
 
 def samples_of_adversarial_nets(
     data: Tensor, rng: torch.Generator, *, num_steps: int, num_nets: int = 5, num_samples: int = 2000
-) -> list[Tensor]:
-    """Samples, (num_samples, 2), of each G of several trainings that differ in their random numbers alone: what one G
-    has off the curve is partly chance."""
-    nets = [train_adversarial_nets(data, rng, num_steps=num_steps) for _ in range(num_nets)]
-    return [G(torch.randn(num_samples, 1, generator=rng)) for G in nets]
+) -> Tensor:
+    """Samples of each G of several trainings, (num_nets, num_samples, 2): what one G has off the curve is partly
+    chance."""
+    G = train_adversarial_nets(data, rng, num_steps=num_steps, num_nets=num_nets)
+    return G(torch.randn(num_nets, num_samples, 1, generator=rng))

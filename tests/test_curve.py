@@ -2,14 +2,17 @@
 
 import pytest
 import torch
+from torch import nn
 from torch.testing import assert_close
 
 from gan_repro.curve import (
     OFF,
+    SmallNets,
     as_pixels,
     distance_to_curve,
     from_pixels,
     on_curve,
+    samples_of_adversarial_nets,
     share_covered,
     train_adversarial_nets,
 )
@@ -43,10 +46,56 @@ def test_pixels_lie_in_the_unit_interval_and_give_the_point_back():
 def test_g_comes_near_the_curve_and_draws_no_number_of_the_caller_s():
     data = on_curve(2 * torch.rand(2000, generator=torch.Generator().manual_seed(0)) - 1)
     before = torch.random.get_rng_state()
-    G = train_adversarial_nets(data, torch.Generator().manual_seed(1), num_steps=400)
+    drawn = samples_of_adversarial_nets(data, torch.Generator().manual_seed(1), num_steps=1000, num_samples=500)
     assert before.equal(torch.random.get_rng_state())
-    z = torch.randn(500, 1, generator=torch.Generator().manual_seed(2))
+    assert drawn.shape == (5, 500, 2)
     anywhere = 6 * torch.rand(500, 2, generator=torch.Generator().manual_seed(3)) - 3
-    assert distance_to_curve(G(z)).median() < distance_to_curve(anywhere).median() / 4
-    again = train_adversarial_nets(data, torch.Generator().manual_seed(1), num_steps=400)
-    assert_close(again(z), G(z), rtol=0, atol=0)
+    of_nets = distance_to_curve(drawn).median(dim=1).values
+    assert of_nets.max() < distance_to_curve(anywhere).median() / 10
+    assert len(of_nets.unique()) == 5  # no two trainings are one
+    again = samples_of_adversarial_nets(data, torch.Generator().manual_seed(1), num_steps=1000, num_samples=500)
+    assert_close(again, drawn, rtol=0, atol=0)
+
+
+def as_sequential(nets: SmallNets, number: int) -> nn.Sequential:
+    """One of the nets side by side as a net of PyTorch's layers, with copies of its weights."""
+    layers = []
+    for weight, bias in zip(nets.weights, nets.biases, strict=True):
+        layers += [nn.Linear(*weight.shape[1:]), nn.Tanh()]
+        layers[-2].load_state_dict({"weight": weight[number].detach().T.clone(), "bias": bias[number, 0].detach()})
+    return nn.Sequential(*layers[:-1])
+
+
+def test_trainings_side_by_side_are_those_of_each_pair_alone():
+    data = on_curve(2 * torch.rand(2000, generator=torch.Generator().manual_seed(0)) - 1)
+    num_nets, num_steps, m = 3, 5, 100
+    trained = train_adversarial_nets(data, torch.Generator().manual_seed(1), num_steps=num_steps, num_nets=num_nets)
+    rng = torch.Generator().manual_seed(1)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(int(torch.randint(2**31, (1,), generator=rng)))
+        starts = SmallNets(num_nets, 1, 2), SmallNets(num_nets, 2, 1)
+    draws = [
+        (
+            data[torch.randint(len(data), (num_nets, m), generator=rng)],
+            torch.randn(num_nets, m, 1, generator=rng),
+            torch.randn(num_nets, m, 1, generator=rng),
+        )
+        for _ in range(num_steps)
+    ]
+    z = torch.linspace(-2, 2, 9)[:, None]
+    for number in range(num_nets):
+        G, D = (as_sequential(nets, number) for nets in starts)
+        lrs = 0.004, 0.001
+        of_D, of_G = (torch.optim.Adam(net.parameters(), lr, (0.0, 0.99)) for net, lr in zip((D, G), lrs, strict=True))
+        for step, draw in enumerate(draws):
+            x, z_of_D, z_of_G = (numbers[number] for numbers in draw)
+            for optimizer, lr in zip((of_D, of_G), lrs, strict=True):
+                optimizer.param_groups[0]["lr"] = lr * (1 - step / num_steps)
+            of_D.zero_grad()
+            (-(D(x).sigmoid().log() + (1 - D(G(z_of_D).detach()).sigmoid()).log()).mean()).backward()
+            of_D.step()
+            of_G.zero_grad()
+            (-D(G(z_of_G)).sigmoid().log().mean()).backward()
+            of_G.step()
+        assert_close(trained(z.expand(num_nets, -1, -1))[number], G(z), rtol=0, atol=1e-5)
+        assert (G(z) - as_sequential(starts[0], number)(z)).abs().max() > 0.1  # what the five steps did
