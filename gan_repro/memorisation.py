@@ -36,6 +36,15 @@ def distances_to_training_set(images: Tensor, train: Tensor, *, see: Callable[[T
     return (images - see(train[nearest_training_images(images, train, see=see)])).norm(dim=1)
 
 
+def set_by_set(measure: Callable[[Tensor], Tensor], sets: dict[str, Tensor]) -> dict[str, Tensor]:
+    """What measure, which gives a number for each image, gives for several sets of images, by their names.
+
+    It is called once, with the images of all sets: the training images are then normalised once, not once a set.
+    """
+    measured = measure(torch.cat(list(sets.values())))
+    return dict(zip(sets, measured.split([len(images) for images in sets.values()]), strict=True))
+
+
 def difference_of_medians(a: Tensor, b: Tensor, num_draws: int = 1000) -> tuple[float, float]:
     """The middle 95 % of median(a) - median(b) over bootstrap draws, always the same, from a, (n,), and b, (m,)."""
     rng = torch.Generator().manual_seed(0)
@@ -58,28 +67,23 @@ class LearnedNeighbours(NamedTuple):
 
 
 def learned_neighbours(
-    images: Tensor,
-    learned: Tensor,
-    held_out: Tensor,
-    *,
-    num_draws: int = 1000,
-    see: Callable[[Tensor], Tensor] = to_unit,
+    rows: Tensor, num_learned: int, num_held_out: int, *, num_draws: int = 1000
 ) -> LearnedNeighbours:
     """Whether images are nearest to what was learned more often than to as good images that were not.
 
-    images: (n, d) as G draws them; learned, (N, d), and held_out, (M, d): uint8, from the same source. Each image's
-    nearest among all N + M is looked for. Of copies it is a learned one; of images that know nothing of who was learned
-    it is one in N / (N + M) of cases, however smooth they are. But smooth images share their neighbours, a few real
-    ones near the middle of all, and do not count one by one: so chance is what becomes of the share, with the same
-    neighbours, where N of the N + M are called learned at random, num_draws times, always the same.
+    rows: (n,) int64, the nearest of each, found by `nearest_training_images` among the num_learned images that were
+    learned, which come first, and the num_held_out that were not, from the same source. Of copies it is a learned one;
+    of images that know nothing of who was learned it is one in as many cases as there are among those searched, however
+    smooth they are. But smooth images share their neighbours, a few real ones near the middle of all, and do not count
+    one by one: so chance is what becomes of the share, with the same neighbours, where num_learned of all are called
+    learned at random, num_draws times, always the same.
     """
-    rows = nearest_training_images(images, torch.cat([learned, held_out]), see=see)
     neighbours, times = rows.unique(return_counts=True)
     rng = torch.Generator().manual_seed(0)
-    orders = (torch.randperm(len(learned) + len(held_out), generator=rng) for _ in range(num_draws))
-    by_chance = torch.stack([times[order[neighbours] < len(learned)].sum() for order in orders]).double() / len(images)
+    orders = (torch.randperm(num_learned + num_held_out, generator=rng) for _ in range(num_draws))
+    by_chance = torch.stack([times[order[neighbours] < num_learned].sum() for order in orders]).double() / len(rows)
     low, high = by_chance.quantile(torch.tensor([0.025, 0.975], dtype=torch.float64)).tolist()
-    return LearnedNeighbours((rows < len(learned)).double().mean().item(), low, high)
+    return LearnedNeighbours((rows < num_learned).double().mean().item(), low, high)
 
 
 def distances_table(distances: dict[str, Tensor], fresh: str) -> pd.DataFrame:
@@ -102,20 +106,18 @@ def distances_table(distances: dict[str, Tensor], fresh: str) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def neighbours_table(
-    sets: dict[str, Tensor], learned: Tensor, held_out: Tensor, *, see: Callable[[Tensor], Tensor] = to_unit
-) -> pd.DataFrame:
+def neighbours_table(rows_of: dict[str, Tensor], num_learned: int, num_held_out: int) -> pd.DataFrame:
     """`learned_neighbours` of several sets of images, in percent of each, as text: the share, what chance makes of it,
     and the share of copies among the images from which on they would stand above that, or "never".
 
-    sets: by their names, each (n, d); learned, held_out and see as there.
+    rows_of: by the sets' names, each (n,); num_learned and num_held_out as there.
     """
-    expected = len(learned) / (len(learned) + len(held_out))
-    rows = []
-    for name, images in sets.items():
-        found = learned_neighbours(images, learned, held_out, see=see)
-        row = {"images": name, "how many": len(images), "nearest to a learned one": f"{100 * found.share:.0f} %"}
+    expected = num_learned / (num_learned + num_held_out)
+    table = []
+    for name, rows in rows_of.items():
+        found = learned_neighbours(rows, num_learned, num_held_out)
+        row = {"images": name, "how many": len(rows), "nearest to a learned one": f"{100 * found.share:.0f} %"}
         row["by chance"] = f"{100 * found.low:.0f} to {100 * found.high:.0f} %"
         noticed = f"{100 * found.least_copies(expected):.0f} %" if found.high < 1 else "never"  # no share is above 1
-        rows.append(row | {"copies noticed from": noticed})
-    return pd.DataFrame(rows)
+        table.append(row | {"copies noticed from": noticed})
+    return pd.DataFrame(table)

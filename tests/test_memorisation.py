@@ -12,6 +12,7 @@ from gan_repro.memorisation import (
     learned_neighbours,
     nearest_training_images,
     neighbours_table,
+    set_by_set,
 )
 
 
@@ -45,6 +46,20 @@ def test_distances_are_those_to_the_nearest_image_in_the_space_that_d_sees():
         assert by_hand[3] == 0
 
 
+def test_sets_measured_in_one_call_have_the_numbers_of_each_alone(mnist):
+    train, calls = mnist.train[:500], []
+    sets = {"one": to_unit(mnist.test[:7]), "other": to_unit(mnist.test[7:30])}
+
+    def measure(images):
+        calls.append(len(images))
+        return nearest_training_images(images, train)
+
+    found = set_by_set(measure, sets)
+    assert calls == [30] and list(found) == ["one", "other"]
+    for name, images in sets.items():
+        assert found[name].tolist() == nearest_training_images(images, train).tolist()
+
+
 def test_copies_with_a_little_noise_lie_nearer_than_fresh_digits_and_fresh_digits_as_near_as_others(mnist):
     train, draws = mnist.train[:2000], torch.Generator().manual_seed(0)
     copies = to_unit(train[:200]) + 0.05 * torch.randn(200, 784, generator=draws)
@@ -65,6 +80,12 @@ def test_the_interval_covers_a_true_difference_about_as_often_as_it_says():
     assert 180 <= covered <= 199
 
 
+def asked(images, learned, held_out, *, see=to_unit, **how):
+    """What learned_neighbours says of images whose nearest are searched among the learned ones and those held out."""
+    rows = nearest_training_images(images, torch.cat([learned, held_out]), see=see)
+    return learned_neighbours(rows, len(learned), len(held_out), **how)
+
+
 @pytest.fixture
 def real():
     """As in CIFAR-10, four of five were learned: (800, 200, 250 fresh ones), (n, 20) uint8."""
@@ -82,14 +103,14 @@ def test_of_copies_the_nearest_is_a_learned_image_also_under_grain_and_without_c
     copies = to_unit(learned[:250])
     grain = 0.05 * torch.randn(copies.shape, generator=torch.Generator().manual_seed(1))
     for images in (copies, copies + grain, 0.7 * copies + 0.15):
-        share, low, high = learned_neighbours(images, learned, held_out)
+        share, low, high = asked(images, learned, held_out)
         assert share > 0.97 and 0.7 < low < 0.8 < high < 0.9
 
 
 def test_two_copies_in_five_are_seen(real):
     learned, held_out, fresh = real
     images = torch.cat([to_unit(learned[:100]), to_unit(fresh[:150])])
-    found = learned_neighbours(images, learned, held_out)
+    found = asked(images, learned, held_out)
     assert found.share > found.high
     assert 0.1 < found.least_copies(0.8) < 0.4
 
@@ -99,24 +120,22 @@ def test_fresh_images_lie_within_chance_as_often_as_it_says():
     for trial in range(100):
         real = torch.randint(256, (300, 20), dtype=torch.uint8, generator=draws)
         images = to_unit(real[200:]) if trial % 2 else smoothed(to_unit(real[200:]))
-        found = learned_neighbours(images, real[:160], real[160:200], num_draws=200)
+        found = asked(images, real[:160], real[160:200], num_draws=200)
         within += found.low <= found.share <= found.high
     assert 88 <= within <= 99
 
 
 def test_smooth_images_share_their_neighbours_so_that_chance_makes_more_of_them(real):
     learned, held_out, fresh = real
-    sharp, smooth = (learned_neighbours(x, learned, held_out) for x in (to_unit(fresh), smoothed(to_unit(fresh))))
+    sharp, smooth = (asked(x, learned, held_out) for x in (to_unit(fresh), smoothed(to_unit(fresh))))
     assert smooth.high - smooth.low > 1.5 * (sharp.high - sharp.low)
 
 
 def test_images_are_compared_in_the_space_that_d_sees():
     draws = torch.Generator().manual_seed(0)
     learned, held_out = torch.randint(256, (60, 3072), dtype=torch.uint8, generator=draws).split([40, 20])
-    assert (
-        learned_neighbours(global_contrast_normalize(learned), learned, held_out, see=global_contrast_normalize).share
-        == 1
-    )
+    found = asked(global_contrast_normalize(learned), learned, held_out, see=global_contrast_normalize)
+    assert found.share == 1
 
 
 def test_the_table_of_distances_says_which_sets_lie_nearer_than_fresh_images():
@@ -139,10 +158,12 @@ def test_the_table_of_neighbours_gives_each_set_s_share_and_what_chance_makes_of
     learned, held_out, fresh = real
     sets = {"copies": to_unit(learned[:250]), "fresh": to_unit(fresh)}
     alike = {"all alike": to_unit(learned[:1]).expand(250, -1)}  # whose one neighbour is learned, or is not
-    table = neighbours_table(sets | alike, learned, held_out).set_index("images")
+    searched = torch.cat([learned, held_out])
+    rows_of = set_by_set(lambda images: nearest_training_images(images, searched), sets | alike)
+    table = neighbours_table(rows_of, len(learned), len(held_out)).set_index("images")
     assert tuple(table.loc["all alike"])[1:] == ("100 %", "0 to 100 %", "never")
     for name, images in sets.items():
-        found = learned_neighbours(images, learned, held_out)
+        found = asked(images, learned, held_out)
         assert table.loc[name, "nearest to a learned one"] == f"{100 * found.share:.0f} %"
         assert table.loc[name, "by chance"] == f"{100 * found.low:.0f} to {100 * found.high:.0f} %"
         assert table.loc[name, "copies noticed from"] == f"{100 * (found.high - 0.8) / 0.2:.0f} %"
