@@ -1,5 +1,6 @@
 """Every number in README.md leads to its files: those and no others change it."""
 
+import functools
 import json
 import shutil
 
@@ -31,18 +32,22 @@ def copied(tmp_path):
     return tmp_path
 
 
-@pytest.fixture(autouse=True)
-def remembered(monkeypatch):
-    """Tables are made once for each state of the results, not once a cell."""
-    made = {}
+@pytest.fixture(scope="module", autouse=True)
+def made_once():
+    """Tables are made once, not once a cell: no test traces a cell after it changed a file."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(gan_repro.trace, "rows", functools.cache(rows))
+        yield
 
-    def remember(name, results=RESULTS):
-        state = (name, *(path.read_bytes() for path in sorted(results.glob("**/*.json"))))
-        if hash(state) not in made:
-            made[hash(state)] = rows(name, results)
-        return made[hash(state)]
 
-    monkeypatch.setattr(gan_repro.trace, "rows", remember)
+@pytest.fixture(scope="module")
+def of_record(made_once):
+    """The cells of all tables of record, and by each file those that are traced to it."""
+    before, behind = cells(RESULTS), {}
+    for cell in before:
+        for path in files(*cell):
+            behind.setdefault(path, set()).add(cell)
+    return before, behind
 
 
 def cells(results):
@@ -59,9 +64,9 @@ def doubled(value):
     return 2 * value if isinstance(value, float) else value
 
 
-def changed_by_doubling(results, name):
-    """The cells that change where all that was measured in a file is doubled."""
-    before, path = cells(results), results / name
+def changed_by_doubling(before, results, name):
+    """The cells that are not as before where all that was measured in a file is doubled."""
+    path = results / name
     contents = json.loads(path.read_text())
     measured = ("metrics", "seconds", "scores", "sections", "growth", "memory")
     path.write_bytes(encode(contents | {key: doubled(contents[key]) for key in measured if key in contents}))
@@ -71,18 +76,16 @@ def changed_by_doubling(results, name):
 
 
 @pytest.mark.parametrize("name", FILES)
-def test_a_cell_changes_with_a_file_only_if_it_is_traced_to_it(copied, name):
-    before, path = cells(copied), copied / name
-    behind = {cell for cell in before if path in files(*cell, copied)}
-    changed = changed_by_doubling(copied, name)
+def test_a_cell_changes_with_a_file_only_if_it_is_traced_to_it(copied, of_record, name):
+    before, behind = of_record
+    changed = changed_by_doubling(before, copied, name)
     assert changed
-    assert changed <= behind
+    assert changed <= behind[RESULTS / name]
 
 
 @pytest.mark.parametrize("name", FILES)
-def test_a_cell_that_is_traced_to_a_file_cannot_be_made_without_it(copied, name):
-    before, path = cells(copied), copied / name
-    behind = {cell for cell in before if path in files(*cell, copied)}
+def test_a_cell_that_is_traced_to_a_file_cannot_be_made_without_it(copied, of_record, name):
+    (before, behind), path = of_record, copied / name
     whole = path.read_bytes()
     path.unlink()
     after = {}
@@ -95,17 +98,21 @@ def test_a_cell_that_is_traced_to_a_file_cannot_be_made_without_it(copied, name)
     # One of several seeds less may leave these as they are.
     same = {
         cell
-        for cell in behind
+        for cell in behind[RESULTS / name]
         if after.get(cell) == before[cell] and cell[2] not in ("sigma", "source", "between draws")
     }
     if same:  # a mean of several seeds that happens to round to what it is without this one: it is of this one too
         path.write_bytes(whole)
-        assert same <= changed_by_doubling(copied, name)
+        assert same <= changed_by_doubling(before, copied, name)
 
 
-def test_every_cell_has_files_or_is_a_name_a_dash_or_of_the_paper(copied):
-    for (name, label, column), value in cells(copied).items():
-        if not files(name, label, column, copied):
+def test_the_tables_of_a_copy_are_those_of_record(copied, of_record):
+    assert cells(copied) == of_record[0]
+
+
+def test_every_cell_has_files_or_is_a_name_a_dash_or_of_the_paper(of_record):
+    for (name, label, column), value in of_record[0].items():
+        if not files(name, label, column):
             words = column == "source" and value.startswith(("quoted from the paper", "computed"))
             assert value in ("–", NOT_PUBLIC) or column in [*LABELS[name], *PAPER] or words, (name, label, column)
 
