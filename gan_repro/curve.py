@@ -51,8 +51,8 @@ def from_pixels(pixels: Tensor) -> Tensor:
 class SmallNets(nn.Module):
     """num_nets nets of one shape side by side, each with weights of its own: (num_nets, m, in) -> (num_nets, m, out).
 
-    One product of each layer serves all: five take a sixth of the time of one after the other, since these nets are
-    so small that calls cost more than numbers. Two hidden layers of 64 tanh units, nn.Linear's initial weights.
+    One product of each layer serves all, which is several times as fast as one net after the other, since these are so
+    small that calls cost more than numbers. Two hidden layers of 64 tanh units, nn.Linear's initial weights.
     """
 
     def __init__(self, num_nets: int, in_features: int, out_features: int):

@@ -36,7 +36,7 @@ def distances_to_training_set(images: Tensor, train: Tensor, *, see: Callable[[T
     return (images - see(train[nearest_training_images(images, train, see=see)])).norm(dim=1)
 
 
-def set_by_set(measure: Callable[[Tensor], Tensor], sets: dict[str, Tensor]) -> dict[str, Tensor]:
+def measured_at_once(measure: Callable[[Tensor], Tensor], sets: dict[str, Tensor]) -> dict[str, Tensor]:
     """What measure, which gives a number for each image, gives for several sets of images, by their names.
 
     It is called once, with the images of all sets: the training images are then normalised once, not once a set.
@@ -61,8 +61,8 @@ class LearnedNeighbours(NamedTuple):
     high: float
 
     def least_copies(self, expected: float) -> float:
-        """The share of copies, each nearest to its own original, from which on the share would lie above chance where
-        all else keep to what is expected."""
+        """The share of copies, each nearest to its own original, at which the share expected reaches the upper end of
+        chance: so many would stand above it in half of such sets."""
         return (self.high - expected) / (1 - expected)
 
 
@@ -71,12 +71,12 @@ def learned_neighbours(
 ) -> LearnedNeighbours:
     """Whether images are nearest to what was learned more often than to as good images that were not.
 
-    rows: (n,) int64, the nearest of each, found by `nearest_training_images` among the num_learned images that were
-    learned, which come first, and the num_held_out that were not, from the same source. Of copies it is a learned one;
-    of images that know nothing of who was learned it is one in as many cases as there are among those searched, however
-    smooth they are. But smooth images share their neighbours, a few real ones near the middle of all, and do not count
-    one by one: so chance is what becomes of the share, with the same neighbours, where num_learned of all are called
-    learned at random, num_draws times, always the same.
+    rows: (n,) int64, for each image the row of its nearest, as `nearest_training_images` finds it among the num_learned
+    images that were learned, which come first, and the num_held_out that were not, from the same source. Of copies it
+    is a learned one; of images unrelated to these it is one in num_learned / (num_learned + num_held_out) of cases,
+    however smooth they are. But smooth images share their neighbours, a few real ones near the middle of all, and do
+    not count one by one: so chance is what becomes of the share, with the same neighbours, where num_learned of all are
+    called learned at random, num_draws times, always the same.
     """
     neighbours, times = rows.unique(return_counts=True)
     rng = torch.Generator().manual_seed(0)
@@ -108,7 +108,7 @@ def distances_table(distances: dict[str, Tensor], fresh: str) -> pd.DataFrame:
 
 def neighbours_table(rows_of: dict[str, Tensor], num_learned: int, num_held_out: int) -> pd.DataFrame:
     """`learned_neighbours` of several sets of images, in percent of each, as text: the share, what chance makes of it,
-    and the share of copies among the images from which on they would stand above that, or "never".
+    and `least_copies`, or "never" where chance reaches all.
 
     rows_of: by the sets' names, each (n,); num_learned and num_held_out as there.
     """

@@ -74,6 +74,12 @@ def test_trainings_side_by_side_are_those_of_each_pair_alone():
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(int(torch.randint(2**31, (1,), generator=rng)))
         starts = SmallNets(num_nets, 1, 2), SmallNets(num_nets, 2, 1)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(int(torch.randint(2**31, (1,), generator=torch.Generator().manual_seed(1))))
+        first = [[nn.Linear(i, o) for i, o in ((1, 64), (64, 64), (64, 2))] for _ in range(num_nets)]
+    for number, layers in enumerate(first):  # each net of its own draws
+        for layer, weight, bias in zip(layers, starts[0].weights, starts[0].biases, strict=True):
+            assert layer.weight.equal(weight[number].T) and layer.bias.equal(bias[number, 0])
     draws = [
         (
             data[torch.randint(len(data), (num_nets, m), generator=rng)],

@@ -10,9 +10,9 @@ from gan_repro.memorisation import (
     distances_table,
     distances_to_training_set,
     learned_neighbours,
+    measured_at_once,
     nearest_training_images,
     neighbours_table,
-    set_by_set,
 )
 
 
@@ -54,7 +54,7 @@ def test_sets_measured_in_one_call_have_the_numbers_of_each_alone(mnist):
         calls.append(len(images))
         return nearest_training_images(images, train)
 
-    found = set_by_set(measure, sets)
+    found = measured_at_once(measure, sets)
     assert calls == [30] and list(found) == ["one", "other"]
     for name, images in sets.items():
         assert found[name].tolist() == nearest_training_images(images, train).tolist()
@@ -159,7 +159,7 @@ def test_the_table_of_neighbours_gives_each_set_s_share_and_what_chance_makes_of
     sets = {"copies": to_unit(learned[:250]), "fresh": to_unit(fresh)}
     alike = {"all alike": to_unit(learned[:1]).expand(250, -1)}  # whose one neighbour is learned, or is not
     searched = torch.cat([learned, held_out])
-    rows_of = set_by_set(lambda images: nearest_training_images(images, searched), sets | alike)
+    rows_of = measured_at_once(lambda images: nearest_training_images(images, searched), sets | alike)
     table = neighbours_table(rows_of, len(learned), len(held_out)).set_index("images")
     assert tuple(table.loc["all alike"])[1:] == ("100 %", "0 to 100 %", "never")
     for name, images in sets.items():
