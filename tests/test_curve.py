@@ -71,11 +71,11 @@ def test_trainings_side_by_side_are_those_of_each_pair_alone():
     num_nets, num_steps, m = 3, 5, 100
     trained = train_adversarial_nets(data, torch.Generator().manual_seed(1), num_steps=num_steps, num_nets=num_nets)
     rng = torch.Generator().manual_seed(1)
+    start = int(torch.randint(2**31, (1,), generator=rng))
     with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(int(torch.randint(2**31, (1,), generator=rng)))
+        torch.manual_seed(start)
         starts = SmallNets(num_nets, 1, 2), SmallNets(num_nets, 2, 1)
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(int(torch.randint(2**31, (1,), generator=torch.Generator().manual_seed(1))))
+        torch.manual_seed(start)
         first = [[nn.Linear(i, o) for i, o in ((1, 64), (64, 64), (64, 2))] for _ in range(num_nets)]
     for number, layers in enumerate(first):  # each net of its own draws
         for layer, weight, bias in zip(layers, starts[0].weights, starts[0].biases, strict=True):
