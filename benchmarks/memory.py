@@ -7,11 +7,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 import torch
-from sklearn.neighbors import KernelDensity
 
 from benchmarks.mnist_step import made_images
 from benchmarks.pairs import new_game
-from benchmarks.parzen_protocol import authors_formula, by_cdist, made_inputs, protocol
+from benchmarks.parzen_protocol import authors_formula, by_cdist, kernel_density, made_inputs, protocol
 from benchmarks.timing import Bar, Effort, Spread
 from benchmarks.tutorial import TutorialLoop
 from gan_repro.config import RELEASED, TrainingConfig
@@ -39,10 +38,10 @@ def cdist(num_images: int, num_samples: int) -> Work:
     return lambda: by_cdist(*inputs)
 
 
-def kernel_density(num_images: int, num_samples: int) -> Work:
+def density(num_images: int, num_samples: int) -> Work:
     _, test, samples = made_inputs(num_images // 10, num_images, num_samples)
-    fitted = KernelDensity(bandwidth=0.2).fit(samples.numpy())
-    return lambda: fitted.score_samples(test.numpy())
+    fitted = kernel_density(samples)
+    return lambda: fitted(test)
 
 
 def formula(num_images: int, num_samples: int) -> Work:
@@ -86,7 +85,7 @@ WORK = {
     "score": score,
     "parzen": parzen,
     "cdist": cdist,
-    "kernel_density": kernel_density,
+    "kernel_density": density,
     "formula": formula,
     "neighbours": neighbours,
 }

@@ -5,9 +5,9 @@ authors' formula, which makes an array of (images, samples, pixels) numbers, on 
 """
 
 import math
+from collections.abc import Callable
 
 import torch
-from sklearn.neighbors import KernelDensity
 from torch import Tensor
 
 from benchmarks.timing import Bar, Effort, Section, interleaved, ratio
@@ -29,10 +29,10 @@ def measure(effort: Effort) -> Section:
     }
     seconds = interleaved(rows, effort.parzen_rounds)
     part, few = test[: effort.num_slice], samples[: effort.num_samples]
-    kernel_density = KernelDensity(bandwidth=0.2).fit(few.numpy())
+    by_sklearn = kernel_density(few)
     slow = {
         OURS: rows[OURS],
-        SKLEARN: lambda: kernel_density.score_samples(part.numpy()),
+        SKLEARN: lambda: by_sklearn(part),
         AUTHORS: lambda: authors_formula(part[: max(1, len(part) // 5)], few, 0.2),
     }
     of_slice = interleaved(slow, effort.slow_rounds)
@@ -76,6 +76,15 @@ def by_cdist(valid: Tensor, test: Tensor, samples: Tensor) -> None:
         for sigma in sigmas:
             for x in images.split(CHUNK_SIZE):
                 torch.logsumexp(-torch.cdist(x, samples).square() / (2 * sigma**2), dim=1)
+
+
+def kernel_density(samples: Tensor) -> Callable[[Tensor], object]:
+    """The log-density of images by scikit-learn, fitted before."""
+    # Loaded here: it takes seconds, in each of the new processes in which memory is measured.
+    from sklearn.neighbors import KernelDensity
+
+    fitted = KernelDensity(bandwidth=0.2).fit(samples.numpy())
+    return lambda x: fitted.score_samples(x.numpy())
 
 
 def authors_formula(x: Tensor, samples: Tensor, sigma: float) -> Tensor:
