@@ -16,7 +16,7 @@ class TrainingConfig:
     """
 
     pair: str = "mnist"  # which nets, and which data they learn: `pairs`
-    seed: int = 0  # for weights, order of the data, z and dropout masks; the authors' is not recorded
+    seed: int = 0  # for weights, order of the data, z and dropout masks; authors': defaults of other generators
     step: str = "simultaneous"  # as released; "alternating" is Algorithm 1; "two_pass" the slow form of simultaneous
     k: int = 1  # discriminator steps per generator step (Algorithm 1); simultaneous steps have 1
     generator_loss: str = "nonsaturating"  # Section 3, mnist.yaml; or "minimax"
@@ -96,7 +96,7 @@ class TrainingConfig:
 
     @property
     def draws_seed(self) -> int:
-        """The seed of all draws of a training: a stage 2 does not repeat those of its stage 1."""
+        """The seed of all draws of a training. A stage 2 does not repeat its stage 1's; in the release it does."""
         return (self.seed + (2**31 if self.stage_1_epochs else 0)) % 2**32  # torch's generators take no more bits
 
     def stage_1(self) -> "TrainingConfig":

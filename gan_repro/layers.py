@@ -50,7 +50,7 @@ def limit_column_norms(weight: Tensor, max_norm: float) -> None:
     weight: (units, inputs), changed in place. A unit's weights are a column of pylearn2's (in, out) matrix and a row of
     PyTorch's; each linear piece of a maxout unit has its own norm, biases have none. As in pylearn2 of 2014, 1e-7 is
     added to the norm that is divided by, so that a unit under the limit shrinks too, its norm by 1e-7: nothing in one
-    update, but it adds up where weights are tiny.
+    update, but it adds up where weights are tiny. (pylearn2 also does this once before the first update.)
     """
     norm = torch.linalg.vector_norm(weight, dim=1, keepdim=True)
     weight.mul_(norm.clamp(max=max_norm) / (norm + 1e-7))
