@@ -36,10 +36,10 @@ NUM_SAMPLES = 10_000  # in the window: the paper's, and those of real data
 CLOSE = 15.0  # nats from the paper's value that still count as close; ours, drawn when our run stood within it
 # What is known of why a row misses the paper's value, by the side on which it does; the notebook named shows it.
 REASONS = {
-    ("DBN", "above"): "open: drawn along one chain it loses more than half of that (09_dbn)",
+    ("DBN", "above"): "open: drawn along one chain its samples score lower by more than half of that (09_dbn)",
     ("Stacked CAE", "above"): (
-        "its settings were not found; in the search, cutting the noise in its walk to a third lowered the score by "
-        "more than that (10_stacked_cae)"
+        "the settings of the original were not found, ours come of a search; in it, cutting the noise of the walk to a "
+        "third lowered the score by more than that (10_stacked_cae)"
     ),
     ("Deep GSN", "above"): (
         "perhaps how samples are drawn: along one chain, as its authors drew, every seed falls far below the paper's "
